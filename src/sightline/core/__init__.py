@@ -1,0 +1,1 @@
+"""Errors, config base, geometry and log: what every other package stands on."""

@@ -1,0 +1,15 @@
+"""Consoles: answers go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+
+def output() -> Console:
+    """For results."""
+    return Console(highlight=False)
+
+
+def messages() -> Console:
+    """For progress, notes and errors."""
+    return Console(stderr=True, highlight=False)

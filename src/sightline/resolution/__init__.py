@@ -1,0 +1,1 @@
+"""Integer-only layouts: what pictures become, before any pixel is read."""

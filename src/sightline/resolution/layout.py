@@ -1,0 +1,115 @@
+"""What a conversation's media become, in integers alone (promise 1: one count)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sightline.core.geometry import Grid, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A surface of `size` pixels that a picture is laid on with its corner at (`x`, `y`).
+
+    Negative offsets cut, positive ones leave background.
+    """
+
+    size: Size
+    x: int = 0
+    y: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One encoder input: frame `frame` of media `media`, put on `before`, resized, put on `window`.
+
+    original -> (pad or cut to `before`) -> resize to `resized` -> (pad or cut to `window`)
+    """
+
+    media: int
+    before: Canvas
+    resized: Size
+    window: Canvas
+    frame: int = 0
+
+    @property
+    def size(self) -> Size:
+        return self.window.size
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A run of visual tokens: the connector's rows for `view`, a grid of `grid` (area = tokens)."""
+
+    view: int
+    tokens: int
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """`tokens` copies of a learned vector, such as LLaVA-NeXT's newline."""
+
+    name: str
+    tokens: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Fixed text ids inside a visual span: row tags, timestamps."""
+
+    ids: tuple[int, ...]
+
+    @property
+    def tokens(self) -> int:
+        return len(self.ids)
+
+
+Segment = Features | Learned | Text
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLayout:
+    """One media item in the sequence: an atomic run of segments.
+
+    `memory_tokens` are rows kept outside the sequence for cross-attention.
+    """
+
+    segments: tuple[Segment, ...]
+    memory_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Self-attention tokens of the whole span, tags included."""
+        return sum(segment.tokens for segment in self.segments)
+
+    @property
+    def visual_tokens(self) -> int:
+        """Those that come from the connector or are learned."""
+        return sum(s.tokens for s in self.segments if not isinstance(s, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class VisualLayout:
+    """All media of a conversation, in order; `views` are numbered across media."""
+
+    views: tuple[View, ...]
+    media: tuple[MediaLayout, ...]
+
+    @property
+    def tokens(self) -> int:
+        return sum(item.tokens for item in self.media)
+
+    @property
+    def visual_tokens(self) -> int:
+        return sum(item.visual_tokens for item in self.media)
+
+    @property
+    def memory_tokens(self) -> int:
+        return sum(item.memory_tokens for item in self.media)
+
+    def features(self) -> Iterable[Features]:
+        """Feature runs in sequence order."""
+        for item in self.media:
+            yield from (s for s in item.segments if isinstance(s, Features))

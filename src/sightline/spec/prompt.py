@@ -1,0 +1,56 @@
+"""How a conversation becomes token ids."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sightline.core.config import Spec
+
+
+class BuiltinTemplate(Spec):
+    """A conversation format that ships with us, by name."""
+
+    kind: Literal["builtin"] = "builtin"
+    name: Literal["chatml", "vicuna", "llama2", "llama3", "mistral", "gemma", "phi", "plain"]
+
+
+class JinjaTemplate(Spec):
+    """The checkpoint's own chat template, run in a sandbox."""
+
+    kind: Literal["jinja"] = "jinja"
+    source: str = Field(min_length=1)
+
+
+TemplateSpec = Annotated[BuiltinTemplate | JinjaTemplate, Field(discriminator="kind")]
+
+GroundingStyle = Literal[
+    "none", "percent", "qwen", "internvl", "paligemma", "shikra", "pixels", "molmo"
+]
+
+
+class ImageTokenSpec(Spec):
+    """The placeholder: its text in templates and the id it has in the sequence.
+
+    `before` and `after` are special tokens put around the placeholders of one picture.
+    """
+
+    text: str = Field(default="<image>", min_length=1)
+    id: int = Field(ge=0)
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+
+class PromptSpec(Spec):
+    """Template, placeholder, ids that end an answer, and how geometry is written.
+
+    `bos_id` None means that nothing is added; a template that writes it itself is not doubled.
+    """
+
+    template: TemplateSpec = BuiltinTemplate(name="chatml")
+    image: ImageTokenSpec
+    bos_id: int | None = Field(default=None, ge=0)
+    stop_ids: tuple[int, ...] = ()
+    pad_id: int = Field(default=0, ge=0)
+    grounding: GroundingStyle = "none"
