@@ -1,0 +1,1 @@
+"""Samples, sources, mixing, packing and collation; worlds with exact ground truth."""

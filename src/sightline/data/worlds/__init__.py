@@ -1,0 +1,1 @@
+"""Synthetic worlds: endless pictures whose ground truth is exact."""
