@@ -1,0 +1,1 @@
+"""Bridges from vision features to the width of the language model."""

@@ -1,0 +1,1 @@
+"""Language models: stacks of blocks that know only `block(x, ctx)`."""

@@ -1,0 +1,1 @@
+"""Layers that every part is made of. Torch begins here."""

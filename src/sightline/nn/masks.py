@@ -1,0 +1,60 @@
+"""Who may see whom, as data; dense only where a kernel needs it."""
+
+# B batch  T queries  S keys (columns of the sequence or of the cache)
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+PADDING = -1
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMask:
+    """A mask resolved for one forward pass: nothing, plain causal, or bool[B or 1, 1, T, S]."""
+
+    causal: bool = False
+    allowed_B1TS: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Visibility of a sequence.
+
+    causal: a token sees columns up to its own.
+    document_BS: int64, tokens see only their own document; PADDING is seen by no other token.
+    group_BS: int64, tokens of one group >= 0 see each other in both directions.
+    """
+
+    causal: bool = True
+    document_BS: Tensor | None = None
+    group_BS: Tensor | None = None
+
+    def bind(self, start: int, stop: int, window: int | None, device: torch.device) -> BoundMask:
+        """For queries at columns start..stop over keys at columns 0..stop."""
+        plain = self.document_BS is None and self.group_BS is None
+        if plain and (window is None or stop <= window):
+            single = stop - start == 1
+            if not self.causal or single:
+                return BoundMask()
+            if start == 0:
+                return BoundMask(causal=True)
+        return BoundMask(allowed_B1TS=self._dense(start, stop, window, device))
+
+    def _dense(self, start: int, stop: int, window: int | None, device: torch.device) -> Tensor:
+        query = torch.arange(start, stop, device=device)[:, None]
+        key = torch.arange(stop, device=device)[None, :]
+        allowed = (key <= query) if self.causal else torch.ones_like(key <= query)
+        if window is not None:
+            allowed = allowed & (query - key < window)
+        allowed = allowed[None]
+        if self.group_BS is not None:
+            mine, theirs = self.group_BS[:, start:stop, None], self.group_BS[:, None, :stop]
+            allowed = allowed | ((mine == theirs) & (mine >= 0))
+        if self.document_BS is not None:
+            mine, theirs = self.document_BS[:, start:stop, None], self.document_BS[:, None, :stop]
+            allowed = (allowed & (mine == theirs) & (mine != PADDING)) | (query == key)
+        return allowed[:, None]

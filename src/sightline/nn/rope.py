@@ -1,0 +1,121 @@
+"""Rotary positions and their published scalings."""
+
+# B batch  T tokens  H heads  K head dim  R rotated dims  F frequencies (R/2)
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from sightline.spec.language import (
+    DynamicScaling,
+    LinearScaling,
+    Llama3Scaling,
+    RopeSpec,
+    YarnScaling,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotary:
+    """Cosines and sines of every token, [B, T, 1, R]."""
+
+    cos_BT1R: Tensor
+    sin_BT1R: Tensor
+
+    def turn(self, x_BTHK: Tensor) -> Tensor:
+        """Rotate the first R dims of each head; dims beyond R pass through."""
+        rotated = self.cos_BT1R.shape[-1]
+        x_BTHR, rest = x_BTHK[..., :rotated], x_BTHK[..., rotated:]
+        first, second = x_BTHR.chunk(2, dim=-1)
+        turned = x_BTHR * self.cos_BT1R + torch.cat((-second, first), -1) * self.sin_BT1R
+        return turned if rest.shape[-1] == 0 else torch.cat((turned, rest), -1)
+
+
+class RotaryTable:
+    """Rotations by position for one decoder, computed once per length and dtype."""
+
+    def __init__(self, spec: RopeSpec, rotated_dim: int) -> None:
+        self.spec, self.rotated_dim = spec, rotated_dim
+        self._table: tuple[Tensor, Tensor] | None = None
+
+    def at(self, positions_ABT: Tensor, length: int, dtype: torch.dtype) -> Rotary:
+        """Rotations of positions int64[axes, B, T] (one axis here), all below `length`."""
+        cos, sin = self._upto(length, dtype, positions_ABT.device)
+        return Rotary(cos[positions_ABT[0]][:, :, None], sin[positions_ABT[0]][:, :, None])
+
+    def _upto(self, length: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+        table = self._table
+        fits = table is not None and table[0].shape[0] >= length
+        if isinstance(self.spec.scaling, DynamicScaling):
+            fits = table is not None and table[0].shape[0] == length
+        if table is None or not fits or table[0].dtype != dtype or table[0].device != device:
+            rows = length if isinstance(self.spec.scaling, DynamicScaling) else _round_up(length)
+            table = self._table = self._make(rows, dtype, device)
+        return table
+
+    def _make(self, length: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+        frequencies_F, factor = frequencies(self.spec, self.rotated_dim, length)
+        angles_TF = torch.arange(length).float()[:, None] * frequencies_F
+        angles_TR = torch.cat((angles_TF, angles_TF), dim=-1).to(device)
+        return (angles_TR.cos() * factor).to(dtype), (angles_TR.sin() * factor).to(dtype)
+
+
+def _round_up(length: int) -> int:
+    return max(64, 1 << (length - 1).bit_length())
+
+
+def frequencies(spec: RopeSpec, rotated_dim: int, length: int) -> tuple[Tensor, float]:
+    """Angular step per position of each pair, float32[F], and a factor on cosines and sines."""
+    exponents_F = torch.arange(0, rotated_dim, 2, dtype=torch.int64).float() / rotated_dim
+    plain_F = 1.0 / (spec.theta**exponents_F)
+    match spec.scaling:
+        case None:
+            return plain_F, 1.0
+        case LinearScaling(factor=factor):
+            return plain_F / factor, 1.0
+        case DynamicScaling() as scaling:
+            return 1.0 / (_ntk_base(spec.theta, scaling, rotated_dim, length) ** exponents_F), 1.0
+        case Llama3Scaling() as scaling:
+            return _llama3(plain_F, scaling), 1.0
+        case YarnScaling() as scaling:
+            return _yarn(plain_F, spec.theta, scaling, rotated_dim)
+        case _:
+            assert_never(spec.scaling)
+
+
+def _ntk_base(theta: float, scaling: DynamicScaling, dim: int, length: int) -> float:
+    ratio = max(length, scaling.original_context) / scaling.original_context
+    growth = scaling.factor * ratio - (scaling.factor - 1)
+    return float(theta * growth ** (dim / (dim - 2)))
+
+
+def _llama3(plain_F: Tensor, scaling: Llama3Scaling) -> Tensor:
+    wavelength_F = 2 * math.pi / plain_F
+    low = scaling.original_context / scaling.low_freq_factor
+    high = scaling.original_context / scaling.high_freq_factor
+    blend_F = (scaling.original_context / wavelength_F - scaling.low_freq_factor) / (
+        scaling.high_freq_factor - scaling.low_freq_factor
+    )
+    mixed_F = (1 - blend_F) * plain_F / scaling.factor + blend_F * plain_F
+    slow_F = torch.where(wavelength_F > low, plain_F / scaling.factor, plain_F)
+    between = (wavelength_F >= high) & (wavelength_F <= low)
+    return torch.where(between, mixed_F, slow_F)
+
+
+def _yarn(plain_F: Tensor, theta: float, scaling: YarnScaling, dim: int) -> tuple[Tensor, float]:
+    def pair_turning(turns: float) -> float:
+        return (
+            dim * math.log(scaling.original_context / (turns * 2 * math.pi)) / (2 * math.log(theta))
+        )
+
+    low = max(math.floor(pair_turning(scaling.beta_fast)), 0)
+    high = min(math.ceil(pair_turning(scaling.beta_slow)), dim - 1)
+    ramp_F = ((torch.arange(dim // 2).float() - low) / max(high - low, 0.001)).clamp(0, 1)
+    mixed_F = plain_F / scaling.factor * ramp_F + plain_F * (1 - ramp_F)
+    factor = scaling.attention_factor
+    return mixed_F, 0.1 * math.log(scaling.factor) + 1 if factor is None else factor
