@@ -1,0 +1,1 @@
+"""Training: stages over a plain, resumable loop."""

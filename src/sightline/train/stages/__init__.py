@@ -1,0 +1,1 @@
+"""A stage is what trains plus a loss."""
