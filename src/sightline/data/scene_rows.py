@@ -35,7 +35,13 @@ def scene_row(spec: ScenesSpec, index: int, style: GroundingStyle) -> list[dict[
     Several questions share one picture, so its visual tokens are paid once.
     """
     rng = random.Random(f"row/{spec.seed}/{index}")
-    scene = scenes.scene(spec.seed, index)
+    dial = scenes.SceneDial(
+        max_objects=spec.max_objects,
+        smallest=spec.smallest,
+        textures=not spec.plain,
+        backdrops=not spec.plain,
+    )
+    scene = scenes.scene(spec.seed, index, dial)
     side = rng.choice(spec.sides)
     asked = _asked(spec, scene, rng)
     turns = _within(spec.words, [_turn(question, side, style) for question in asked])
@@ -75,7 +81,8 @@ def _turn(question: scenes.Question, side: int, style: GroundingStyle) -> Turn:
 
 def _within(words: int, turns: list[Turn]) -> list[Turn]:
     """The first turns whose words fit together; always at least one."""
-    total, kept = 0, []
+    total = 0
+    kept: list[Turn] = []
     for turn in turns:
         total += len(WORD.findall(turn.question)) + len(WORD.findall(turn.answer)) + TURN_WORDS
         if kept and total > words:

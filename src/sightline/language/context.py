@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ class BlockContext:
     """Positions, mask, this layer's cache view, visual memory and which rows are visual.
 
     memory_BMD: rows of visual memory for cross-attention; visual_BT: bool, rows that are visual.
+    last_only: only the last row leaves the block; every row still gives keys and values.
     """
 
     rotary: Rotary
@@ -23,3 +24,12 @@ class BlockContext:
     kv: LayerKv | None = None
     memory_BMD: Tensor | None = None
     visual_BT: Tensor | None = None
+    last_only: bool = False
+
+    def wanted(self, x: Tensor) -> Tensor:
+        """The rows of x[B, T, ...] that are needed beyond keys and values."""
+        return x[:, -1:] if self.last_only else x
+
+    def for_last_row(self, mask: BoundMask) -> BlockContext:
+        """The same pass where only the last row is wanted, which sees what `mask` says."""
+        return replace(self, mask=mask, last_only=True)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from sightline.language.context import BlockContext
 from sightline.nn.attention import attend
 from sightline.nn.kv_cache import KvCache
-from sightline.nn.linear import Joint, Linear
+from sightline.nn.linear import Joint, Linear, Matrix
 from sightline.nn.masks import Mask
 from sightline.nn.mlp import GatedMlp, PlainMlp
 from sightline.nn.norm import RmsNorm, build_norm
@@ -47,7 +47,7 @@ class SelfAttention(nn.Module):
         q, k, v = (x.unflatten(-1, (-1, self.head_dim)) for x in self.qkv(x_BTD))
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        q, k = ctx.rotary.turn(q), ctx.rotary.turn(k)
+        q, k = ctx.wanted(ctx.rotary.turn(q)), ctx.rotary.turn(k)
         if ctx.kv is None:
             k_BGSK, v_BGSK = k.transpose(1, 2), v.transpose(1, 2)
         else:
@@ -66,7 +66,7 @@ class SequentialBlock(nn.Module):
         self.mlp = build_mlp(spec.mlp, spec.width)
 
     def forward(self, x_BTD: Tensor, ctx: BlockContext) -> Tensor:
-        x_BTD = x_BTD + self.attn(self.norm1(x_BTD), ctx)
+        x_BTD = ctx.wanted(x_BTD) + self.attn(self.norm1(x_BTD), ctx)
         return x_BTD + self.mlp(self.norm2(x_BTD))
 
     def residual_writers(self) -> tuple[Linear, Linear]:
@@ -87,8 +87,8 @@ class ParallelBlock(nn.Module):
 
     def forward(self, x_BTD: Tensor, ctx: BlockContext) -> Tensor:
         normed = self.norm1(x_BTD)
-        for_mlp = normed if self.norm2 is None else self.norm2(x_BTD)
-        return x_BTD + self.attn(normed, ctx) + self.mlp(for_mlp)
+        for_mlp = ctx.wanted(normed if self.norm2 is None else self.norm2(x_BTD))
+        return ctx.wanted(x_BTD) + self.attn(normed, ctx) + self.mlp(for_mlp)
 
     def residual_writers(self) -> tuple[Linear, Linear]:
         """The matrices whose products are added to the residual stream."""
@@ -115,8 +115,9 @@ class Decoder(nn.Module):
         self.embed = Embedding(spec.vocab, spec.width)
         self.blocks = nn.ModuleList(blocks)
         self.norm = build_norm(spec.norm, spec.width)
-        self.head = Head(spec)
+        self.head = Head(spec, self.embed)
         self.rotary = RotaryTable(spec.positions, spec.rotated_dim)
+        self.windows = [spec.attention.window_of(layer) for layer in range(len(blocks))]
 
     def embed_tokens(self, token_ids_BT: Tensor) -> Tensor:
         """int64[B, T] -> [B, T, D], scaled where the family scales."""
@@ -133,17 +134,23 @@ class Decoder(nn.Module):
         cache: KvCache | None = None,
         visual_BT: Tensor | None = None,
         memory_BMD: Tensor | None = None,
+        last_only: bool = False,
     ) -> Tensor:
-        """Embeddings [B, T, D] -> normed hidden states [B, T, D]; the cache grows by T columns."""
+        """Embeddings [B, T, D] -> normed hidden states [B, T, D]; the cache grows by T columns.
+
+        `last_only` returns the last row [B, 1, D]: the last block then computes keys and values
+        of all rows, and everything else of one.
+        """
         start = 0 if cache is None else cache.length
         stop = start + x_BTD.shape[1]
         rotary = self.rotary.at(positions_ABT, self._rows(positions_ABT, stop), x_BTD.dtype)
-        windows = {self.spec.attention.window_of(i) for i in range(len(self.blocks))}
-        bound = {w: mask.bind(start, stop, w, x_BTD.device) for w in windows}
-        for i, block in enumerate(self.blocks):
+        bound = {w: mask.bind(start, stop, w, x_BTD.device) for w in set(self.windows)}
+        for i, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True)):
             kv = None if cache is None else cache.layer(i)
-            own = bound[self.spec.attention.window_of(i)]
-            x_BTD = block(x_BTD, BlockContext(rotary, own, kv, memory_BMD, visual_BT))
+            ctx = BlockContext(rotary, bound[window], kv, memory_BMD, visual_BT)
+            if last_only and i == len(self.blocks) - 1:
+                ctx = ctx.for_last_row(mask.bind(stop - 1, stop, window, x_BTD.device))
+            x_BTD = block(x_BTD, ctx)
         if cache is not None:
             cache.advance(stop - start)
         normed: Tensor = self.norm(x_BTD)
@@ -151,7 +158,7 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Normed hidden states [..., D] -> float32 logits [..., vocab]."""
-        return self.head(hidden, self.embed.weight).float()
+        return self.head(hidden).float()
 
     def new_cache(self, batch: int, capacity: int) -> KvCache:
         """An empty cache in this model's dtype and device."""
@@ -180,14 +187,16 @@ class Embedding(nn.Module):
         self.weight = nn.Parameter(torch.empty(vocab, width))
 
 
-class Head(nn.Module):
+class Head(Matrix):
     """Hidden states to logits, with its own matrix or the embedding's."""
 
-    def __init__(self, spec: DecoderSpec) -> None:
+    def __init__(self, spec: DecoderSpec, embed: Embedding) -> None:
         super().__init__()
-        own = torch.empty(spec.vocab, spec.width)
-        self.weight = None if spec.tied_head else nn.Parameter(own)
+        self._embed = (embed,)  # in a tuple: no module of the head's own, but the decoder's
+        own = None if spec.tied_head else torch.empty(spec.vocab, spec.width)
+        self.weight = None if own is None else nn.Parameter(own)
         self.bias = nn.Parameter(torch.empty(spec.vocab)) if spec.head_bias else None
 
-    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
-        return F.linear(hidden, embedding if self.weight is None else self.weight, self.bias)
+    @property
+    def values(self) -> nn.Parameter:
+        return self._embed[0].weight if self.weight is None else self.weight

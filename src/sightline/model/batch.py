@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
@@ -40,15 +40,12 @@ class Batch:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
         """On `device`, pixels in `dtype`."""
-        mask = self.mask
-        if mask.document_BS is not None:
-            mask = replace(mask, document_BS=mask.document_BS.to(device))
         pixels = None if self.pixels_V3HW is None else self.pixels_V3HW.to(device, dtype)
         return Batch(
             self.token_ids_BT.to(device),
             self.visual_BT.to(device),
             self.positions_ABT.to(device),
-            mask,
+            self.mask.with_tables(lambda table: table.to(device)),
             pixels,
         )
 

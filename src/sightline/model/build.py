@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from sightline.connectors.mlp import LinearConnector, MlpConnector
+from sightline.core.errors import SpecError
 from sightline.language.decoder import Decoder, build_block
 from sightline.model.vlm import Vlm
 from sightline.spec.connector import ConnectorSpec, LinearSpec, MlpSpec
 from sightline.spec.fusion import InterleaveSpec
 from sightline.spec.language import DecoderSpec
 from sightline.spec.model import ModelSpec
-from sightline.spec.vision import VisionSpec, VitSpec
+from sightline.spec.vision import ModuleSpec, VisionSpec, VitSpec
 from sightline.vision.vit import VitEncoder
 
 
@@ -23,6 +24,8 @@ def build_vision(spec: VisionSpec) -> nn.Module:
     match spec:
         case VitSpec():
             return VitEncoder(spec)
+        case ModuleSpec():
+            raise SpecError("vision", f"{spec.name} is a module of yours", "pass it as vision=")
         case _:
             assert_never(spec)
 

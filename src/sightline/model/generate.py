@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from sightline.core.errors import ContextOverflow
-from sightline.model.batch import Batch, Sequenced, collate
+from sightline.core.errors import ContextOverflow, SamplingError
+from sightline.model.batch import Sequenced, collate
 from sightline.model.vlm import Vlm
 from sightline.nn.kv_cache import KvCache
-from sightline.nn.masks import Mask
 from sightline.nn.sampling import Sampler
+from sightline.spec.language import DecoderSpec, DynamicScaling
 from sightline.spec.sampling import Sampling
 
 
@@ -28,19 +28,28 @@ class Decoding:
         self,
         model: Vlm,
         items: Sequence[Sequenced],
-        max_tokens: int,
+        max_tokens: int | Sequence[int],
         visual_ND: Tensor | None = None,
     ) -> None:
+        each = [max_tokens] * len(items) if isinstance(max_tokens, int) else max_tokens
+        for item, room in zip(items, each, strict=True):
+            _check_room(model, item, room)
         self.model = model
         batch = collate(items, model.spec.prompt.pad_id, "left").to(model.device, model.dtype)
         columns = batch.token_ids_BT.shape[1]
-        _check_room(model, items, max_tokens)
-        self.cache: KvCache = model.language.new_cache(len(items), columns + max_tokens)
-        self.mask = _with_room(batch.mask, max_tokens)
+        self.cache: KvCache = model.language.new_cache(len(items), columns + max(each))
+        self.mask = batch.mask.with_room(max(each))
         self.next_position_B = batch.positions_ABT.amax((0, 2)) + 1
         self.axes = batch.positions_ABT.shape[0]
-        hidden_BTD = model(_masked(batch, self.mask), cache=self.cache, visual_ND=visual_ND)
-        self.logits_BV = model.language.logits(hidden_BTD[:, -1])
+        hidden_B1D = model.language(
+            model.embed(batch, visual_ND),
+            batch.positions_ABT,
+            self.mask,
+            cache=self.cache,
+            visual_BT=batch.visual_BT,
+            last_only=True,
+        )
+        self.logits_BV = model.language.logits(hidden_B1D[:, -1])
 
     def step(self, tokens: Sequence[int]) -> None:
         """Feed the chosen token of each sequence; afterwards `logits_BV` are those that follow."""
@@ -56,49 +65,53 @@ class Decoding:
         self.cache.select(rows)
         self.next_position_B = self.next_position_B[rows]
         self.logits_BV = self.logits_BV[rows]
-        if self.mask.document_BS is not None:
-            self.mask = Mask(self.mask.causal, self.mask.document_BS[rows])
+        self.mask = self.mask.with_tables(lambda table: table[rows])
 
 
-def _masked(batch: Batch, mask: Mask) -> Batch:
-    return Batch(batch.token_ids_BT, batch.visual_BT, batch.positions_ABT, mask, batch.pixels_V3HW)
+def _check_room(model: Vlm, item: Sequenced, max_tokens: int) -> None:
+    total, visual = len(item.token_ids), int(item.visual_T.sum())
+    limit, named = _limit(model.spec.language, max_tokens)
+    if total + max_tokens > limit:
+        raise ContextOverflow(
+            "max_tokens",
+            f"{total - visual} text + {visual} visual tokens + {max_tokens} "
+            f"answer tokens exceed {named}",
+            "shorten the text, use fewer or smaller pictures, or lower max_tokens",
+        )
 
 
-def _with_room(mask: Mask, extra: int) -> Mask:
-    """Columns that will be generated belong to the one document of their row."""
-    if mask.document_BS is None:
-        return mask
-    room = mask.document_BS.new_zeros(mask.document_BS.shape[0], extra)
-    return Mask(mask.causal, torch.cat((mask.document_BS, room), dim=1))
-
-
-def _check_room(model: Vlm, items: Sequence[Sequenced], max_tokens: int) -> None:
-    context = model.spec.language.context
-    for item in items:
-        total, visual = len(item.token_ids), int(item.visual_T.sum())
-        if total + max_tokens > context:
-            raise ContextOverflow(
-                "max_tokens",
-                f"{total - visual} text + {visual} visual tokens + {max_tokens} "
-                f"answer tokens exceed the context of {context}",
-                "shorten the text, use fewer or smaller pictures, or lower max_tokens",
-            )
+def _limit(spec: DecoderSpec, max_tokens: int) -> tuple[int, str]:
+    """Tokens that prompt and answer may have together, and what sets that limit."""
+    scaling = spec.positions.scaling
+    if max_tokens > 1 and isinstance(scaling, DynamicScaling):
+        cached = scaling.original_context + 1  # the last token of an answer is never fed back
+        if cached < spec.context:
+            return cached, f"the {cached} up to which dynamic scaling can be cached"
+    return spec.context, f"the context of {spec.context}"
 
 
 @torch.inference_mode()
 def generate(
-    model: Vlm, items: Sequence[Sequenced], sampling: Sampling | Sequence[Sampling]
+    model: Vlm,
+    items: Sequence[Sequenced],
+    sampling: Sampling | Sequence[Sampling],
+    *,
+    visual_ND: Tensor | None = None,
 ) -> Iterator[tuple[int | None, ...]]:
     """Yield the next token of every sequence, step by step; None once a sequence has ended.
 
     A sequence ends with one of the prompt's stop ids (which is yielded) or after its max_tokens.
-    One Sampling for all, or one each. Raises ContextOverflow.
+    One Sampling for all, or one each. `visual_ND` are the visual tokens of the batch if they were
+    encoded before. Raises ContextOverflow, and SamplingError for beams, which
+    `beam_search` follows.
     """
     each = [sampling] * len(items) if isinstance(sampling, Sampling) else list(sampling)
+    if any(s.beams > 1 for s in each):
+        raise SamplingError("beams", "cannot be followed token by token", "use beam_search")
     vocab, stops = model.spec.language.vocab, set(model.spec.prompt.stop_ids)
     samplers = [Sampler(s, list(i.token_ids), vocab) for s, i in zip(each, items, strict=True)]
     longest = max(s.max_tokens for s in each)
-    decoding = Decoding(model, items, longest)
+    decoding = Decoding(model, items, [s.max_tokens for s in each], visual_ND)
     open_B = [True] * len(items)
     for count in range(1, longest + 1):
         logits_BV = decoding.logits_BV.cpu()

@@ -7,10 +7,11 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
+from sightline.core.geometry import Grid
 from sightline.language.decoder import Decoder, Embedding, Head, ParallelBlock, SequentialBlock
 from sightline.nn.linear import Linear
 from sightline.nn.norm import LayerNorm, RmsNorm
-from sightline.vision.vit import PatchEmbed, VitBlock, VitEncoder
+from sightline.vision.vit import Halving, PatchEmbed, VitBlock, VitEncoder
 
 TOKEN_STD = 0.02
 
@@ -20,7 +21,8 @@ def initialise(module: nn.Module, seed: int) -> None:
 
     Norms start as the identity, layer scales at 1, biases at 0, embeddings and learned tokens
     N(0, 0.02²), matrices N(0, 1 / inputs), all truncated at two deviations. Matrices that write
-    into the residual stream are divided by sqrt(2 · depth) (GPT-2).
+    into the residual stream are divided by sqrt(2 · depth) (GPT-2). Position tables start as
+    two-dimensional waves, so that a new encoder knows where a patch is (Beyer et al. 2022).
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -36,6 +38,8 @@ def _fill(module: nn.Module, generator: Generator) -> None:
         case Linear() | PatchEmbed():
             _normal(module.weight, 1 / math.sqrt(module.weight[0].numel()), generator)
             _constant(module.bias, 0.0)
+        case Halving():
+            _normal(module.weight, 1 / math.sqrt(module.weight[0].numel()), generator)
         case RmsNorm():
             _constant(module.weight, 0.0 if module.unit_offset else 1.0)
         case LayerNorm():
@@ -50,10 +54,27 @@ def _fill(module: nn.Module, generator: Generator) -> None:
             _constant(module.scale1, 1.0)
             _constant(module.scale2, 1.0)
         case VitEncoder():
-            for token in (module.class_token, module.registers, module.positions):
+            for token in (module.class_token, module.registers):
                 _normal(token, TOKEN_STD, generator)
+            grid = module.spec.position_grid
+            module.positions.zero_()[-grid.area :] = waves(grid, module.spec.width)
         case _:
             pass  # containers, and modules of others
+
+
+def waves(grid: Grid, width: int) -> Tensor:
+    """float32[cells, width]: sines and cosines of the row and of the column, amplitude 1/2.
+
+    Wavelengths run geometrically from 4 cells to four grids; width not divisible by 4 leaves zeros.
+    """
+    count = width // 4
+    longest = 4 * max(grid.rows, grid.cols)
+    steps = torch.linspace(0, 1, count) if count > 1 else torch.zeros(count)
+    frequencies = 2 * math.pi / (4 * (longest / 4) ** steps)
+    rows, cols = torch.meshgrid(torch.arange(grid.rows), torch.arange(grid.cols), indexing="ij")
+    angles = [place.flatten()[:, None] * frequencies for place in (rows, cols)]
+    table = torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1)
+    return 0.5 * nn.functional.pad(table, (0, width - 4 * count))
 
 
 def _normal(p: Tensor | None, std: float, generator: Generator) -> None:

@@ -1,8 +1,13 @@
 """Scaled dot-product attention with grouped queries, on the kernel that suits the shape."""
 
-# B batch  T queries  S keys  H query heads  G key/value heads  K head dim
+# B batch  T queries  S keys  H query heads  G key/value heads  R query heads of one group
+# K head dim  N queries of one block
 
 from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -11,15 +16,21 @@ from torch.nn import functional as F
 from sightline.nn.masks import BoundMask
 
 SHORT = 512  # keys up to which a plain product beats the CPU's flash kernel in the backward pass
+BLOCK = 128  # queries of one block on a CPU
+BLOCK_BYTES = 1 << 20  # scores of one block: they stay in the cache from one product to the next
 
 
 def attend(q_BTHK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: BoundMask, scale: float) -> Tensor:
     """Attention output [B, T, H*K]; query head h reads key/value head h // (H / G)."""
     q_BHTK = q_BTHK.transpose(1, 2)
-    if q_BHTK.device.type == "cpu" and _wants_plain(q_BHTK, k_BGSK):
+    on_cpu = q_BHTK.device.type == "cpu"
+    trains = torch.is_grad_enabled() and (q_BHTK.requires_grad or k_BGSK.requires_grad)
+    if on_cpu and trains and k_BGSK.shape[2] <= SHORT:
         out_BHTK = _plain(q_BHTK, k_BGSK, v_BGSK, mask, scale)
     elif q_BHTK.shape[2] == 1:
         out_BHTK = _single_row(q_BHTK, k_BGSK, v_BGSK, mask, scale)
+    elif on_cpu and not trains:
+        out_BHTK = _by_blocks(q_BHTK, k_BGSK, v_BGSK, mask, scale)
     else:
         repeats = q_BHTK.shape[1] // k_BGSK.shape[1]
         out_BHTK = F.scaled_dot_product_attention(
@@ -31,11 +42,6 @@ def attend(q_BTHK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: BoundMask, scal
             scale=scale,
         )
     return out_BHTK.transpose(1, 2).flatten(2)
-
-
-def _wants_plain(q_BHTK: Tensor, k_BGSK: Tensor) -> bool:
-    needs_grad = torch.is_grad_enabled() and (q_BHTK.requires_grad or k_BGSK.requires_grad)
-    return needs_grad and k_BGSK.shape[2] <= SHORT
 
 
 def _repeat(x_BGSK: Tensor, repeats: int) -> Tensor:
@@ -65,3 +71,50 @@ def _plain(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: BoundMask, scal
     if allowed is not None:
         scores_BHTS = scores_BHTS.masked_fill(~allowed, float("-inf"))
     return scores_BHTS.softmax(-1) @ v_BHSK
+
+
+def _by_blocks(
+    q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: BoundMask, scale: float
+) -> Tensor:
+    """Attention in blocks of queries; keys that a causal block cannot see are not multiplied.
+
+    On a CPU up to 3 times as fast as torch's flash kernel. Unlike there, scores are rounded to the
+    dtype, so below float32 keys are centred first: all scores of a query shift alike, which
+    changes nothing but that rounding. With the large key biases of Qwen2 it would be coarse.
+    """
+    groups, keys = k_BGSK.shape[1:3]
+    queries = q_BHTK.shape[2]
+    q_BGRTK = (q_BHTK * scale).unflatten(1, (groups, -1))
+    if k_BGSK.dtype.itemsize < 4:
+        k_BGSK = k_BGSK - k_BGSK.mean(2, keepdim=True)
+    k_BGKS, v_BGSK = k_BGSK.contiguous().transpose(2, 3), v_BGSK.contiguous()
+    out_BGRTK = torch.empty_like(q_BGRTK)
+    bytes_per_group = (
+        q_BGRTK[:, 0, ..., 0].numel() * min(BLOCK / queries, 1) * keys * q_BHTK.itemsize
+    )
+    for g in _pieces(groups, BLOCK_BYTES / bytes_per_group):
+        for t in _pieces(queries, BLOCK):
+            seen = keys - queries + t.stop if mask.causal else keys
+            scores_BGNS = q_BGRTK[:, g, :, t].flatten(2, 3) @ k_BGKS[:, g, :, :seen]
+            size = (-1, t.stop - t.start)
+            _hide(scores_BGNS.unflatten(2, size), mask, t)
+            mixed_BGNK = scores_BGNS.softmax(-1) @ v_BGSK[:, g, :seen]
+            out_BGRTK[:, g, :, t] = mixed_BGNK.unflatten(2, size)
+    return out_BGRTK.flatten(1, 2)
+
+
+def _pieces(total: int, most: float) -> Iterator[slice]:
+    """0..total in equal runs of at most `most`, and of at least one."""
+    count = min(math.ceil(total / most), total)
+    edges = (total * i // count for i in range(count + 1))
+    return (slice(*edge) for edge in itertools.pairwise(edges))
+
+
+def _hide(scores_BGRTS: Tensor, mask: BoundMask, t: slice) -> None:
+    """Put what the queries `t` may not see at minus infinity, in place."""
+    if mask.causal:
+        size = scores_BGRTS.shape[3]
+        later = torch.full((size, size), -math.inf, dtype=scores_BGRTS.dtype).triu_(1)
+        scores_BGRTS[..., -size:] += later
+    if mask.allowed_B1TS is not None:
+        scores_BGRTS.masked_fill_(~mask.allowed_B1TS[:, :, None, t], -math.inf)

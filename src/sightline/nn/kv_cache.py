@@ -34,7 +34,8 @@ class KvCache:
 
     def layer(self, index: int) -> LayerKv:
         """The view of one block; it reads `length` columns and writes after them."""
-        return LayerKv(self.store_L2BGSK[index], self.length)
+        keys_BGSK, values_BGSK = self.store_L2BGSK[index].unbind()
+        return LayerKv(keys_BGSK, values_BGSK, self.length)
 
     def advance(self, tokens: int) -> None:
         """Count the columns that every layer has written in this pass."""
@@ -53,14 +54,18 @@ class KvCache:
 class LayerKv:
     """One layer's keys and values."""
 
-    store_2BGSK: Tensor
+    keys_BGSK: Tensor
+    values_BGSK: Tensor
     length: int
 
     def append(self, k_BTGK: Tensor, v_BTGK: Tensor) -> tuple[Tensor, Tensor]:
         """Write new columns; returns keys and values [B, G, length + T, K]."""
-        stop = self.length + k_BTGK.shape[1]
-        if stop > self.store_2BGSK.shape[3]:
-            raise IndexError(f"cache of {self.store_2BGSK.shape[3]} columns asked for {stop}")
-        self.store_2BGSK[0, :, :, self.length : stop] = k_BTGK.transpose(1, 2)
-        self.store_2BGSK[1, :, :, self.length : stop] = v_BTGK.transpose(1, 2)
-        return self.store_2BGSK[0, :, :, :stop], self.store_2BGSK[1, :, :, :stop]
+        return self._write(self.keys_BGSK, k_BTGK), self._write(self.values_BGSK, v_BTGK)
+
+    def _write(self, store_BGSK: Tensor, new_BTGK: Tensor) -> Tensor:
+        tokens = new_BTGK.shape[1]
+        stop = self.length + tokens
+        if stop > store_BGSK.shape[2]:
+            raise IndexError(f"cache of {store_BGSK.shape[2]} columns asked for {stop}")
+        store_BGSK.narrow(2, self.length, tokens).copy_(new_BTGK.transpose(1, 2))
+        return store_BGSK.narrow(2, 0, stop)

@@ -1,31 +1,88 @@
 """The linear layer, where weight formats plug in."""
 
-# B batch  T tokens  I in  O out
+# T tokens  I in  O out
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Kernel = Callable[[Tensor], Tensor]
+from sightline.core.errors import WeightError
+from sightline.spec.layers import Activation
 
 
-class Linear(nn.Module):
-    """x[..., in] -> x[..., out]. `kernel` computes it in another weight format when set."""
+class Kernel(Protocol):
+    """Computes a matrix, or several below each other, in a weight format of its own."""
+
+    def __call__(self, x: Tensor, activation: Activation | None = None) -> Tensor:
+        """x[..., in] -> x[..., out], through an activation that it fuses."""
+
+    def fuses(self, activation: Activation) -> bool:
+        """Whether the activation can be applied before the product is rounded and written."""
+
+
+class Matrix(nn.Module):
+    """x[..., in] -> x[..., out] by one matrix, computed by `kernel` where one is set.
+
+    A kernel holds the values in its own format; `weight` may then be empty (device "meta"). Until
+    the kernel is taken away the layer raises WeightError when saved, loaded, moved or cast.
+    """
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+    kernel: Kernel | None = None
+
+    @property
+    def parts(self) -> tuple[Matrix]:
+        return (self,)
+
+    @property
+    def values(self) -> nn.Parameter:
+        """The matrix [out, in]; a layer without one of its own says whose it uses."""
+        assert self.weight is not None
+        return self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kernel is not None:
+            return self.kernel(x)
+        return F.linear(x, self.values, self.bias)
+
+    def _refuse_if_packed(self, verb: str) -> None:
+        if self.kernel is not None:
+            raise WeightError(
+                "model",
+                f"cannot be {verb}: its weights are laid out for inference",
+                "call sightline.nn.packed.unpack first",
+            )
+
+    # The three ways in which torch reaches the parameters of a module.
+
+    def _save_to_state_dict(self, *args: Any, **options: Any) -> None:
+        self._refuse_if_packed("saved")
+        super()._save_to_state_dict(*args, **options)
+
+    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
+        self._refuse_if_packed("loaded into")
+        super()._load_from_state_dict(*args, **options)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Matrix:
+        self._refuse_if_packed("moved or cast")
+        return super()._apply(fn, recurse)
+
+
+class Linear(Matrix):
+    """A matrix of the layer's own."""
+
+    weight: nn.Parameter
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
-        self.kernel: Kernel | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.kernel is not None:
-            return self.kernel(x)
-        return F.linear(x, self.weight, self.bias)
 
 
 class Joint:
@@ -36,6 +93,7 @@ class Joint:
 
     def __init__(self, *parts: Linear) -> None:
         self.parts = parts
+        self.sizes = [part.weight.shape[0] for part in parts]
         self.kernel: Kernel | None = None
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -43,16 +101,15 @@ class Joint:
             return tuple(part(x) for part in self.parts)
         return self.kernel(x).split(self.sizes, dim=-1)
 
-    @property
-    def sizes(self) -> list[int]:
-        return [part.weight.shape[0] for part in self.parts]
 
-
-def joined(parts: Iterable[Linear]) -> tuple[Tensor, Tensor | None]:
+def joined(parts: Iterable[Matrix]) -> tuple[Tensor, Tensor | None]:
     """Weight[sum of out, in] and bias (zeros where a part has none) of parts run as one."""
     parts = tuple(parts)
-    weight = torch.cat([part.weight for part in parts])
+    weights: list[Tensor] = [part.values for part in parts]
+    weight = weights[0] if len(parts) == 1 else torch.cat(weights)
     if all(part.bias is None for part in parts):
         return weight, None
-    biases = [weight.new_zeros(p.weight.shape[0]) if p.bias is None else p.bias for p in parts]
-    return weight, torch.cat(biases)
+    zeros = [w.new_zeros(w.shape[0]) for w in weights]
+    return weight, torch.cat(
+        [z if p.bias is None else p.bias for p, z in zip(parts, zeros, strict=True)]
+    )

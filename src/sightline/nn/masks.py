@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 PADDING = -1
 
@@ -32,6 +34,24 @@ class Mask:
     causal: bool = True
     document_BS: Tensor | None = None
     group_BS: Tensor | None = None
+
+    def with_tables(self, change: Callable[[Tensor], Tensor]) -> Mask:
+        """The same mask with `change` applied to its tables (another device, other rows)."""
+        document, group = self.document_BS, self.group_BS
+        return Mask(
+            self.causal,
+            None if document is None else change(document),
+            None if group is None else change(group),
+        )
+
+    def with_room(self, extra: int) -> Mask:
+        """`extra` more columns, in the one document of their row and in no group."""
+        document, group = self.document_BS, self.group_BS
+        return Mask(
+            self.causal,
+            None if document is None else F.pad(document, (0, extra), value=0),
+            None if group is None else F.pad(group, (0, extra), value=-1),
+        )
 
     def bind(self, start: int, stop: int, window: int | None, device: torch.device) -> BoundMask:
         """For queries at columns start..stop over keys at columns 0..stop."""

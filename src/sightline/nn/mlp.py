@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.nn.linear import Joint, Linear
+from sightline.nn.linear import Linear
 from sightline.spec.layers import Activation
 
 
@@ -31,6 +31,13 @@ def activate(x: Tensor, kind: Activation) -> Tensor:
             assert_never(kind)
 
 
+def activated(linear: Linear, x: Tensor, kind: Activation) -> Tensor:
+    """The activation of `linear(x)`, in one pass where the weight format can."""
+    if linear.kernel is not None and linear.kernel.fuses(kind):
+        return linear.kernel(x, kind)
+    return activate(linear(x), kind)
+
+
 class PlainMlp(nn.Module):
     """down(act(up x))."""
 
@@ -41,7 +48,7 @@ class PlainMlp(nn.Module):
         self.activation: Activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(activate(self.up(x), self.activation))
+        return self.down(activated(self.up, x, self.activation))
 
 
 class GatedMlp(nn.Module):
@@ -53,8 +60,6 @@ class GatedMlp(nn.Module):
         self.up = Linear(width, inner, bias=bias)
         self.down = Linear(inner, width, bias=bias)
         self.activation: Activation = activation
-        self.gate_up = Joint(self.gate, self.up)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up(x)
-        return self.down(activate(gate, self.activation) * up)
+        return self.down(activated(self.gate, x, self.activation) * self.up(x))

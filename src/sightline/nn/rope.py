@@ -37,7 +37,10 @@ class Rotary:
 
 
 class RotaryTable:
-    """Rotations by position for one decoder, computed once per length and dtype."""
+    """Rotations by position for one decoder, computed once per length and dtype.
+
+    Dynamic scaling ties the angles to the length of each sequence: nothing is kept for it.
+    """
 
     def __init__(self, spec: RopeSpec, rotated_dim: int) -> None:
         self.spec, self.rotated_dim = spec, rotated_dim
@@ -45,18 +48,25 @@ class RotaryTable:
 
     def at(self, positions_ABT: Tensor, length: int, dtype: torch.dtype) -> Rotary:
         """Rotations of positions int64[axes, B, T] (one axis here), all below `length`."""
+        if isinstance(self.spec.scaling, DynamicScaling):
+            return self._by_sequence(positions_ABT[0], dtype)
         cos, sin = self._upto(length, dtype, positions_ABT.device)
         return Rotary(cos[positions_ABT[0]][:, :, None], sin[positions_ABT[0]][:, :, None])
 
     def _upto(self, length: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         table = self._table
         fits = table is not None and table[0].shape[0] >= length
-        if isinstance(self.spec.scaling, DynamicScaling):
-            fits = table is not None and table[0].shape[0] == length
         if table is None or not fits or table[0].dtype != dtype or table[0].device != device:
-            rows = length if isinstance(self.spec.scaling, DynamicScaling) else _round_up(length)
-            table = self._table = self._make(rows, dtype, device)
+            table = self._table = self._make(_round_up(length), dtype, device)
         return table
+
+    def _by_sequence(self, positions_BT: Tensor, dtype: torch.dtype) -> Rotary:
+        lengths = (positions_BT.amax(-1) + 1).tolist()
+        each = [frequencies(self.spec, self.rotated_dim, n)[0] for n in lengths]
+        steps_B1F = torch.stack(each)[:, None].to(positions_BT.device)
+        angles_BTF = positions_BT.float()[..., None] * steps_B1F
+        angles_BT1R = torch.cat((angles_BTF, angles_BTF), dim=-1)[:, :, None]
+        return Rotary(angles_BT1R.cos().to(dtype), angles_BT1R.sin().to(dtype))
 
     def _make(self, length: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         frequencies_F, factor = frequencies(self.spec, self.rotated_dim, length)
@@ -72,7 +82,8 @@ def _round_up(length: int) -> int:
 def frequencies(spec: RopeSpec, rotated_dim: int, length: int) -> tuple[Tensor, float]:
     """Angular step per position of each pair, float32[F], and a factor on cosines and sines."""
     exponents_F = torch.arange(0, rotated_dim, 2, dtype=torch.int64).float() / rotated_dim
-    plain_F = 1.0 / (spec.theta**exponents_F)
+    periods_F = spec.theta**exponents_F
+    plain_F = 1.0 / periods_F
     match spec.scaling:
         case None:
             return plain_F, 1.0
@@ -83,7 +94,7 @@ def frequencies(spec: RopeSpec, rotated_dim: int, length: int) -> tuple[Tensor, 
         case Llama3Scaling() as scaling:
             return _llama3(plain_F, scaling), 1.0
         case YarnScaling() as scaling:
-            return _yarn(plain_F, spec.theta, scaling, rotated_dim)
+            return _yarn(periods_F, spec.theta, scaling, rotated_dim)
         case _:
             assert_never(spec.scaling)
 
@@ -107,7 +118,7 @@ def _llama3(plain_F: Tensor, scaling: Llama3Scaling) -> Tensor:
     return torch.where(between, mixed_F, slow_F)
 
 
-def _yarn(plain_F: Tensor, theta: float, scaling: YarnScaling, dim: int) -> tuple[Tensor, float]:
+def _yarn(periods_F: Tensor, theta: float, scaling: YarnScaling, dim: int) -> tuple[Tensor, float]:
     def pair_turning(turns: float) -> float:
         return (
             dim * math.log(scaling.original_context / (turns * 2 * math.pi)) / (2 * math.log(theta))
@@ -116,6 +127,7 @@ def _yarn(plain_F: Tensor, theta: float, scaling: YarnScaling, dim: int) -> tupl
     low = max(math.floor(pair_turning(scaling.beta_fast)), 0)
     high = min(math.ceil(pair_turning(scaling.beta_slow)), dim - 1)
     ramp_F = ((torch.arange(dim // 2).float() - low) / max(high - low, 0.001)).clamp(0, 1)
-    mixed_F = plain_F / scaling.factor * ramp_F + plain_F * (1 - ramp_F)
+    kept_F = 1 - ramp_F
+    mixed_F = 1.0 / (scaling.factor * periods_F) * (1 - kept_F) + 1.0 / periods_F * kept_F
     factor = scaling.attention_factor
-    return mixed_F, 0.1 * math.log(scaling.factor) + 1 if factor is None else factor
+    return mixed_F, 0.1 * math.log(max(scaling.factor, 1.0)) + 1 if factor is None else factor

@@ -42,8 +42,12 @@ class Sampler:
 
 
 def probabilities(logits_V: Tensor, sampling: Sampling) -> Tensor:
-    """float32 logits[V] -> probabilities[V] after temperature, top-k, top-p and min-p."""
-    logits_V = logits_V / sampling.temperature
+    """float32 logits[V] -> float64 probabilities[V] after temperature, top-k, top-p and min-p.
+
+    In float64 with the largest logit at 0, so that no temperature above 0 overflows.
+    """
+    logits_V = logits_V.double()
+    logits_V = (logits_V - logits_V.max()) / sampling.temperature
     if sampling.top_k is not None and sampling.top_k < logits_V.numel():
         logits_V = logits_V.masked_fill(logits_V < logits_V.topk(sampling.top_k)[0][-1], -torch.inf)
     if sampling.top_p < 1:

@@ -7,7 +7,7 @@ from sightline.spec.layers import Activation, LayerNormSpec, NormSpec, RmsNormSp
 from sightline.spec.model import ModelSpec
 from sightline.spec.prompt import BuiltinTemplate, ImageTokenSpec, JinjaTemplate, PromptSpec
 from sightline.spec.resolution import FixedSpec, PixelSpec, ResolutionSpec
-from sightline.spec.vision import VisionSpec, VitSpec
+from sightline.spec.vision import ModuleSpec, VisionSpec, VitSpec
 
 __all__ = [
     "Activation",
@@ -26,6 +26,7 @@ __all__ = [
     "MlpBlockSpec",
     "MlpSpec",
     "ModelSpec",
+    "ModuleSpec",
     "NormSpec",
     "PixelSpec",
     "PromptSpec",

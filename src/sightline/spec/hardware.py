@@ -1,4 +1,4 @@
-"""What machines can do: peaks from their makers' data sheets, and the share that real runs reach."""
+"""What machines can do: peaks from data sheets, and the share of them that real runs reach."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ class PeakSpec(Spec):
     bf16: float = Field(gt=0)
     fp16: float = Field(gt=0)
 
+    def of(self, dtype: ComputeDtype) -> float:
+        """The peak for arithmetic on `dtype`."""
+        return {"fp32": self.fp32, "bf16": self.bf16, "fp16": self.fp16}[dtype]
+
 
 class HardwareSpec(Spec):
     """One device. Sizes are decimal, as makers print them; drivers report slightly more.
@@ -28,8 +32,8 @@ class HardwareSpec(Spec):
     the peaks. Defaults are for data-sheet peaks of GPUs:
     `compute_share` 0.6: prefill and encoding, where good engines reach 50 to 70 %;
     `bandwidth_share` 0.8: decoding, where they reach 70 to 85 %;
-    `train_share` 0.4: training, recomputed activations counted as work. Six published LLaVA runs
-    come out at 0.5 to 1.3 of their durations with it (`sightline.planner.published`).
+    `train_share` 0.4: training, recomputed activations counted as work. With it six published LLaVA
+    runs come out at 0.7 to 1.4 times their durations (`sightline.planner.published`).
     Time between kernels is not modelled: small models on large GPUs are slower than planned.
     """
 
@@ -45,7 +49,7 @@ class HardwareSpec(Spec):
 
     def compute_s(self, flops: float, dtype: ComputeDtype) -> float:
         """Seconds for `flops` at the share that inference reaches."""
-        return flops / (getattr(self.peak, dtype) * self.compute_share)
+        return flops / (self.peak.of(dtype) * self.compute_share)
 
     def transfer_s(self, num_bytes: float) -> float:
         """Seconds to read `num_bytes` once from the device's memory."""
@@ -53,7 +57,7 @@ class HardwareSpec(Spec):
 
     def train_s(self, flops: float, dtype: ComputeDtype = "bf16") -> float:
         """Seconds for `flops` at the share that training reaches."""
-        return flops / (getattr(self.peak, dtype) * self.train_share)
+        return flops / (self.peak.of(dtype) * self.train_share)
 
 
 H100 = HardwareSpec(

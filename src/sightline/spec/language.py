@@ -20,7 +20,10 @@ class LinearScaling(Spec):
 
 
 class DynamicScaling(Spec):
-    """NTK-aware base that grows once a sequence is longer than `original_context`."""
+    """NTK-aware base that grows once a sequence is longer than `original_context`.
+
+    It turns all earlier tokens anew with every token beyond: such an answer cannot be cached.
+    """
 
     kind: Literal["dynamic"] = "dynamic"
     factor: float = Field(gt=0)
@@ -36,16 +39,36 @@ class Llama3Scaling(Spec):
     high_freq_factor: float = Field(gt=0)
     original_context: int = Field(ge=1)
 
+    @model_validator(mode="after")
+    def _low_before_high(self) -> Llama3Scaling:
+        if self.low_freq_factor >= self.high_freq_factor:
+            raise SpecError(
+                "high_freq_factor",
+                f"{self.high_freq_factor} is not above low_freq_factor {self.low_freq_factor}",
+                "exchange them (Llama 3.1: 1 and 4)",
+            )
+        return self
+
 
 class YarnScaling(Spec):
-    """YaRN (Peng et al. 2023); `attention_factor` None means 0.1·ln(factor) + 1."""
+    """YaRN (Peng et al. 2023); `attention_factor` None means 0.1·ln(factor) + 1, at least 1."""
 
     kind: Literal["yarn"] = "yarn"
     factor: float = Field(gt=0)
     original_context: int = Field(ge=1)
-    beta_fast: float = 32.0
-    beta_slow: float = 1.0
-    attention_factor: float | None = None
+    beta_fast: float = Field(default=32.0, gt=0)
+    beta_slow: float = Field(default=1.0, gt=0)
+    attention_factor: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _slow_before_fast(self) -> YarnScaling:
+        if self.beta_slow > self.beta_fast:
+            raise SpecError(
+                "beta_fast",
+                f"{self.beta_fast} is below beta_slow {self.beta_slow}",
+                "exchange them (the paper: 32 and 1)",
+            )
+        return self
 
 
 RopeScaling = Annotated[
@@ -57,7 +80,7 @@ class RopeSpec(Spec):
     """Rotary positions (Su et al. 2021), half-split pairs; `fraction` of each head turns."""
 
     kind: Literal["rope"] = "rope"
-    theta: float = Field(default=10_000.0, gt=0)
+    theta: float = Field(default=10_000.0, gt=1)
     fraction: float = Field(default=1.0, gt=0, le=1)
     scaling: RopeScaling | None = None
 
@@ -88,6 +111,8 @@ class AttentionSpec(Spec):
                 f"{self.kv_heads} does not divide heads {self.heads}",
                 "choose a divisor",
             )
+        if self.windowed_layers is not None and self.window is None:
+            raise SpecError("windowed_layers", "has no meaning without a window", "remove it")
         return self
 
     def window_of(self, layer: int) -> int | None:
@@ -136,6 +161,21 @@ class DecoderSpec(Spec):
                 f"rotates {rotated} of {self.attention.head_dim} dimensions",
                 "choose an even number of at least 2",
             )
+        if rotated == 2 and isinstance(self.positions.scaling, DynamicScaling):
+            raise SpecError(
+                "positions.scaling", "dynamic needs two pairs to turn", "turn 4 dimensions or more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _windows_exist(self) -> DecoderSpec:
+        for layer in self.attention.windowed_layers or ():
+            if not 0 <= layer < self.depth:
+                raise SpecError(
+                    "attention.windowed_layers",
+                    f"{layer} is not one of {self.depth} layers",
+                    f"use 0..{self.depth - 1}",
+                )
         return self
 
     @property

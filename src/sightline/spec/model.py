@@ -49,7 +49,12 @@ class ModelSpec(Spec):
             "prompt.pad_id": prompt.pad_id,
             "prompt.bos_id": prompt.bos_id or 0,
         }
-        named |= {f"prompt.stop_ids.{i}": id_ for i, id_ in enumerate(prompt.stop_ids)}
+        for field, ids in (
+            ("stop_ids", prompt.stop_ids),
+            ("image.before", prompt.image.before),
+            ("image.after", prompt.image.after),
+        ):
+            named |= {f"prompt.{field}.{i}": id_ for i, id_ in enumerate(ids)}
         for field, value in named.items():
             if value >= vocab:
                 raise SpecError(

@@ -30,6 +30,9 @@ GroundingStyle = Literal[
 ]
 
 
+TokenId = Annotated[int, Field(ge=0)]
+
+
 class ImageTokenSpec(Spec):
     """The placeholder: its text in templates and the id it has in the sequence.
 
@@ -37,20 +40,23 @@ class ImageTokenSpec(Spec):
     """
 
     text: str = Field(default="<image>", min_length=1)
-    id: int = Field(ge=0)
-    before: tuple[int, ...] = ()
-    after: tuple[int, ...] = ()
+    id: TokenId
+    before: tuple[TokenId, ...] = ()
+    after: tuple[TokenId, ...] = ()
 
 
 class PromptSpec(Spec):
     """Template, placeholder, ids that end an answer, and how geometry is written.
 
     `bos_id` None means that nothing is added; a template that writes it itself is not doubled.
+    `content_tokens` are added tokens that content may spell, beside those of the grounding style;
+    no other is recognised in it.
     """
 
     template: TemplateSpec = BuiltinTemplate(name="chatml")
     image: ImageTokenSpec
-    bos_id: int | None = Field(default=None, ge=0)
-    stop_ids: tuple[int, ...] = ()
-    pad_id: int = Field(default=0, ge=0)
+    bos_id: TokenId | None = None
+    stop_ids: tuple[TokenId, ...] = ()
+    pad_id: TokenId = 0
     grounding: GroundingStyle = "none"
+    content_tokens: tuple[str, ...] = ()

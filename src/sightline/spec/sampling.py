@@ -15,7 +15,7 @@ class Sampling:
     Applied in this order: repetition penalty (Keskar et al. 2019, over prompt and answer),
     temperature, top-k, top-p (Holtzman et al. 2020), min-p (Nguyen et al. 2024).
     `beams` > 1 searches for the likeliest answer, scored by log-probability divided by
-    length ** length_penalty; it excludes sampling.
+    length ** length_penalty; it excludes every option that changes the distribution.
     """
 
     max_tokens: int = 128
@@ -38,14 +38,19 @@ class Sampling:
             ("top_k", top_k is None or top_k >= 1, "use at least 1, or leave it out"),
             ("top_p", 0 < self.top_p <= 1, "use a number above 0, up to 1"),
             ("min_p", 0 <= self.min_p <= 1, "use 0 to 1"),
-            ("repetition_penalty", 0 < self.repetition_penalty <= 100, "use 1 for none"),
+            ("repetition_penalty", 0.01 <= self.repetition_penalty <= 100, "use 1 for none"),
             ("stop", all(self.stop), "remove the empty stop string"),
             ("beams", 1 <= self.beams <= 64, "use 1 to 64"),
-            ("beams", self.beams == 1 or self.temperature == 0, "use temperature 0 with beams"),
+            ("beams", self.beams == 1 or self._undistorted(), "leave out what changes the odds"),
+            ("length_penalty", -10 <= self.length_penalty <= 10, "use -10 to 10"),
             ("seed", 0 <= self.seed < 2**63, "use 0 to 2**63 - 1"),
         ):
             if not good:
                 raise SamplingError(field, f"{getattr(self, field)!r} is not usable", fix)
+
+    def _undistorted(self) -> bool:
+        plain = self.top_k is None and self.top_p == 1 and self.min_p == 0
+        return plain and self.temperature == 0 and self.repetition_penalty == 1
 
     def _refuse_wrong_types(self) -> None:
         for field in fields(self):
@@ -55,6 +60,6 @@ class Sampling:
             elif field.type in ("int", "int | None"):
                 good = type(value) is int or (value is None and field.name == "top_k")
             else:
-                good = type(value) in (int, float) and math.isfinite(value)
+                good = type(value) is int or (type(value) is float and math.isfinite(value))
             if not good:
                 raise SamplingError(field.name, f"{value!r} is not {field.type}", "mend its type")

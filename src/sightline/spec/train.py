@@ -10,6 +10,7 @@ from sightline.core.config import Spec
 from sightline.core.errors import SpecError
 
 Part = Literal["vision", "connector", "language"]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ScenesSpec(Spec):
@@ -24,13 +25,33 @@ class ScenesSpec(Spec):
     kind: Literal["scenes"] = "scenes"
     seed: int = Field(default=0, ge=0)
     kinds: tuple[str, ...] = (
-        "colour", "shape", "size", "count", "exists", "relation", "compare", "locate"
+        "colour",
+        "shape",
+        "size",
+        "count",
+        "exists",
+        "relation",
+        "compare",
+        "locate",
     )
     dense_share: float = Field(default=0.0, ge=0, le=1)
     caption_share: float = Field(default=0.0, ge=0, le=1)
     questions: int = Field(default=10, ge=1)
     words: int = Field(default=150, ge=16)
-    sides: tuple[int, ...] = Field(default=(224,), min_length=1)
+    sides: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(224,), min_length=1)
+    max_objects: int = Field(default=8, ge=1, le=8)
+    plain: bool = Field(default=False, description="no textures, one even background")
+    smallest: float = Field(default=0.08, gt=0, lt=1, description="share of the picture's side")
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> ScenesSpec:
+        if self.dense_share + self.caption_share > 1:
+            raise SpecError(
+                "caption_share",
+                f"{self.caption_share} and dense_share {self.dense_share} exceed 1 together",
+                "lower one of them",
+            )
+        return self
 
 
 class ScheduleSpec(Spec):
@@ -55,7 +76,8 @@ class StageSpec(Spec):
     steps: int = Field(ge=1)
     batch: int = Field(default=32, ge=1)
     lr: float = Field(default=1e-3, gt=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    betas: tuple[Beta, Beta] = (0.9, 0.95)
     weight_decay: float = Field(default=0.05, ge=0)
     clip: float = Field(default=1.0, gt=0)
     schedule: ScheduleSpec = ScheduleSpec()

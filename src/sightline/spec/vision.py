@@ -26,6 +26,9 @@ class VitSpec(Spec):
     `layer` is the hidden state that leaves the encoder: 0 is the embedding, `depth` (or -1) the
     last block, -2 the one before. The final norm is `applied` to what leaves, `absent`, or `unused`
     (kept for lossless saving: LLaVA takes features before it).
+    `stem`: `patch` multiplies each patch by one matrix; `conv` reads it through overlapping
+    convolutions that halve the picture until a patch is one pixel (Xiao et al. 2021), which learns
+    from far fewer pictures; `patch` is then a power of two.
     `class_token`: `absent`, or present and `keep` / `drop` on the way out.
     `position_antialias`: learned positions are stretched with antialiasing (DINOv2 with registers).
     """
@@ -42,6 +45,7 @@ class VitSpec(Spec):
     class_token: Literal["absent", "keep", "drop"] = "absent"
     registers: int = Field(default=0, ge=0)
     patch_bias: bool = True
+    stem: Literal["patch", "conv"] = "patch"
     qkv_bias: bool = True
     pre_norm: bool = False
     post_norm: Literal["absent", "unused", "applied"] = "applied"
@@ -56,6 +60,8 @@ class VitSpec(Spec):
             raise SpecError(
                 "heads", f"{self.heads} does not divide width {self.width}", "choose a divisor"
             )
+        if self.stem == "conv" and (self.patch < 4 or self.patch & (self.patch - 1)):
+            raise SpecError("patch", f"{self.patch} is no power of two", "use 4, 8, 16 or 32")
         if self.image_size < self.patch:
             raise SpecError(
                 "patch", f"{self.patch} exceeds image_size {self.image_size}", "use a smaller patch"
@@ -83,6 +89,12 @@ class VitSpec(Spec):
         return (self.class_token != "absent") + self.registers
 
     @property
+    def stem_widths(self) -> tuple[int, ...]:
+        """Channels after each halving convolution of a `conv` stem; the last is the width."""
+        halvings = self.patch.bit_length() - 1
+        return tuple(self.width >> (halvings - 1 - i) for i in range(halvings))
+
+    @property
     def position_grid(self) -> Grid:
         side = self.image_size // self.patch
         return Grid(side, side)
@@ -96,4 +108,26 @@ class VitSpec(Spec):
         return grid.area + (self.class_token == "keep")
 
 
-VisionSpec = Annotated[VitSpec, Field(discriminator=None)]
+class ModuleSpec(Spec):
+    """An encoder that is a module of the user's, handed to `compose`, `build` or `load`.
+
+    It maps float[V, 3, height, width] to [V, rows · cols, width], one row per square of `patch`
+    pixels. `parameters` is their number, for the planner.
+    """
+
+    kind: Literal["module"] = "module"
+    name: str = Field(min_length=1)
+    width: int = Field(ge=1)
+    patch: int = Field(ge=1)
+    parameters: int = Field(ge=0)
+
+    def grid(self, width: int, height: int) -> Grid:
+        """Rows and columns of a view of `width` × `height` pixels."""
+        return Grid(height // self.patch, width // self.patch)
+
+    def tokens(self, grid: Grid) -> int:
+        """Rows that leave the encoder for one view."""
+        return grid.area
+
+
+VisionSpec = Annotated[VitSpec | ModuleSpec, Field(discriminator="kind")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ class Progress:
 
     stage: int = 0
     step: int = 0
+
+    def __post_init__(self) -> None:
+        if not all(type(count) is int and count >= 0 for count in (self.stage, self.step)):
+            raise TypeError(f"progress is counted in whole steps, not in {self}")
 
 
 def write(
@@ -63,5 +68,6 @@ def read(path: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Tensor]]:
 
 
 def _found(folder: Path) -> list[Path]:
-    complete = (p for p in folder.glob("step-*-*") if (p / "progress.json").is_file())
+    named = (p for p in folder.glob("step-*-*") if re.fullmatch(r"step-\d+-\d{8,}", p.name))
+    complete = (p for p in named if (p / "progress.json").is_file())
     return sorted(complete, key=lambda p: tuple(map(int, p.name.split("-")[1:])))

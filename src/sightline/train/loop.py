@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
@@ -55,11 +55,13 @@ def run_stage(
 ) -> None:
     """Train steps `start`..`stage.steps`; `batches` begin with the batch of step `start`.
 
-    Raises TrainError on a loss that is not finite (nothing is written after it).
+    Raises TrainError on a loss or gradient that is not finite (nothing is written after it), and
+    if the batches end before the steps.
     """
-    watchers = tuple(watchers)
+    watchers, batches = tuple(watchers), iter(batches)
     asked = time.perf_counter()
-    for number, (batch, targets_BT) in zip(range(start, stage.steps), batches, strict=False):
+    for number in range(start, stage.steps):
+        batch, targets_BT = _next(batches, number, stage.steps)
         began = time.perf_counter()
         batch = batch.to(model.device, model.dtype)
         loss = loss_of(model, batch, targets_BT.to(model.device))
@@ -83,6 +85,15 @@ def run_stage(
         asked = ended
         for watch in watchers:
             watch(step)
+
+
+def _next(batches: Iterator[tuple[Batch, Tensor]], number: int, steps: int) -> tuple[Batch, Tensor]:
+    try:
+        return next(batches)
+    except StopIteration:
+        raise TrainError(
+            "data", f"ends at step {number} of {steps}", "give more rows or fewer steps"
+        ) from None
 
 
 @dataclass(slots=True)
@@ -110,7 +121,8 @@ class Averages:
 
 
 class JsonlLog:
-    """A line of averages every `every` steps, appended to a file and handed to `also`."""
+    """A line of averages every `every` steps and at the end of a stage, appended to a file and
+    handed to `also`."""
 
     def __init__(
         self, path: Path, every: int, also: Iterable[Callable[[dict[str, float]], None]] = ()
@@ -120,13 +132,20 @@ class JsonlLog:
         self.file: IO[str] = path.open("a", encoding="utf-8")
 
     def __call__(self, step: Step) -> None:
+        if self.averages.steps and self.averages.steps[-1].stage != step.stage:
+            self._write()
         self.averages.steps.append(step)
         if (step.step + 1) % self.every == 0:
-            line = self.averages.take()
-            self.file.write(json.dumps(line) + "\n")
-            self.file.flush()
-            for reader in self.also:
-                reader(line)
+            self._write()
+
+    def _write(self) -> None:
+        line = self.averages.take()
+        self.file.write(json.dumps(line) + "\n")
+        self.file.flush()
+        for reader in self.also:
+            reader(line)
 
     def close(self) -> None:
+        if self.averages.steps:
+            self._write()
         self.file.close()

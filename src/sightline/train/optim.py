@@ -1,4 +1,4 @@
-"""AdamW over float32 masters, and learning rates over time."""
+"""AdamW and Muon over float32 masters, and learning rates over time."""
 
 from __future__ import annotations
 
@@ -9,39 +9,53 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor, nn
 
+from sightline.core.errors import TrainError
+from sightline.nn.linear import Linear
 from sightline.spec.train import ScheduleSpec, StageSpec
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 
 
 class MasterAdamW:
     """AdamW (Loshchilov and Hutter 2019) that updates float32 copies of low-precision weights.
 
     Matrices decay, vectors (norms, biases, tokens) do not. Parameters already in float32 are
-    their own masters.
+    their own masters. With `optimizer: muon` the weights of linear layers, given as `matrices`,
+    follow Muon (Jordan et al. 2024; update scaled to AdamW's as in Moonlight, Liu et al. 2025).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], stage: StageSpec) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        stage: StageSpec,
+        matrices: Iterable[nn.Parameter] = (),
+    ) -> None:
         self.parameters = [p for p in parameters if p.requires_grad]
         self.masters = [p.detach().float().requires_grad_() for p in self.parameters]
-        groups = [
-            {
-                "params": [m for m in self.masters if m.ndim >= 2],
-                "weight_decay": stage.weight_decay,
-            },
-            {"params": [m for m in self.masters if m.ndim < 2], "weight_decay": 0.0},
-        ]
-        self.adamw = torch.optim.AdamW(groups, lr=stage.lr, betas=stage.betas, fused=True)
+        by_muon = {id(p) for p in matrices} if stage.optimizer == "muon" else set()
+        pairs = list(zip(self.parameters, self.masters, strict=True))
+        muon = [m for p, m in pairs if id(p) in by_muon]
+        rest = [m for p, m in pairs if id(p) not in by_muon]
+        self.optimizers = [_adamw(rest, stage), *([_muon(muon, stage)] if muon else [])]
 
     def step(self, lr: float, clip: float) -> float:
-        """One update from the parameters' gradients; returns the gradient norm before clipping."""
+        """One update from the parameters' gradients; returns the gradient norm before clipping.
+
+        Raises TrainError if that is not finite, and then changes nothing.
+        """
         for master, parameter in zip(self.masters, self.parameters, strict=True):
             master.grad = None if parameter.grad is None else parameter.grad.float()
             parameter.grad = None
-        norm = nn.utils.clip_grad_norm_(self.masters, clip)
-        for group in self.adamw.param_groups:
-            group["lr"] = lr
-        self.adamw.step()
+        norm = nn.utils.clip_grad_norm_(self.masters, clip).item()
+        if not math.isfinite(norm):
+            raise TrainError("gradient", f"has the norm {norm}", "lower the rate")
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+            optimizer.zero_grad()
         self.write_back()
-        return norm.item()
+        return norm
 
     @torch.no_grad()
     def write_back(self) -> None:
@@ -55,24 +69,64 @@ class MasterAdamW:
         out: dict[str, Tensor] = {}
         for i, master in enumerate(self.masters):
             out[f"{i}.master"] = master.detach()
-            for key, value in self.adamw.state.get(master, {}).items():
-                out[f"{i}.{key}"] = value
+            for optimizer in self.optimizers:
+                for key, value in optimizer.state.get(master, {}).items():
+                    out[f"{i}.{key}"] = value
         return out
 
     @torch.no_grad()
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Restore what `tensors` returned."""
+        """Restore what `tensors` returned. Raises TrainError for those of other parameters."""
+        self._refuse_others(tensors)
         for i, master in enumerate(self.masters):
             master.copy_(tensors[f"{i}.master"])
-            found = {
-                k: tensors[f"{i}.{k}"].clone()
-                for k in ("step", "exp_avg", "exp_avg_sq")
-                if f"{i}.{k}" in tensors
-            }
+            found = {k: tensors[f"{i}.{k}"].clone() for k in MOMENTS if f"{i}.{k}" in tensors}
             if found:
-                state: dict[str, Any] = self.adamw.state[master]
+                state: dict[str, Any] = self._owner(master).state[master]
                 state.update(found)
         self.write_back()
+
+    def _owner(self, master: Tensor) -> torch.optim.Optimizer:
+        """The optimiser that updates this master."""
+        for optimizer in self.optimizers:
+            if any(master is p for group in optimizer.param_groups for p in group["params"]):
+                return optimizer
+        raise AssertionError("every master has an optimiser")
+
+    def _refuse_others(self, tensors: dict[str, Tensor]) -> None:
+        saved = {k: tuple(v.shape) for k, v in tensors.items() if k.endswith(".master")}
+        own = {f"{i}.master": tuple(m.shape) for i, m in enumerate(self.masters)}
+        if saved != own:
+            raise TrainError(
+                "optimiser",
+                f"was saved for {len(saved)} other parameters than the {len(own)} that train",
+                "resume with the recipe that the run began with",
+            )
+
+
+def _adamw(masters: list[Tensor], stage: StageSpec) -> torch.optim.Optimizer:
+    matrices = [m for m in masters if m.ndim >= 2]
+    vectors = [m for m in masters if m.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": stage.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=stage.lr, betas=stage.betas, fused=True)
+
+
+def _muon(masters: list[Tensor], stage: StageSpec) -> torch.optim.Optimizer:
+    return torch.optim.Muon(
+        masters,
+        lr=stage.lr,
+        weight_decay=stage.weight_decay,
+        momentum=stage.betas[1],
+        adjust_lr_fn="match_rms_adamw",
+    )
+
+
+def linear_weights(module: nn.Module) -> list[nn.Parameter]:
+    """The matrices that Muon is made for: those of linear layers, not of embeddings or heads."""
+    return [child.weight for child in module.modules() if isinstance(child, Linear)]
 
 
 def learning_rate(stage: StageSpec, step: int) -> float:

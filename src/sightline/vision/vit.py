@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -68,7 +70,7 @@ class VitEncoder(nn.Module):
     def __init__(self, spec: VitSpec) -> None:
         super().__init__()
         self.spec, self.width = spec, spec.width
-        self.patch_embed = PatchEmbed(spec)
+        self.patch_embed = ConvStem(spec) if spec.stem == "conv" else PatchEmbed(spec)
         present = spec.class_token != "absent"
         self.class_token = nn.Parameter(torch.empty(spec.width)) if present else None
         self.registers = (
@@ -103,7 +105,8 @@ class VitEncoder(nn.Module):
             x_VND = torch.cat((class_V1D, x_VND), dim=1) + positions_ND
         if self.registers is not None:
             registers = self.registers.expand(views, -1, -1)
-            x_VND = torch.cat((x_VND[:, :1], registers, x_VND[:, 1:]), dim=1)
+            first = int(self.class_token is not None)
+            x_VND = torch.cat((x_VND[:, :first], registers, x_VND[:, first:]), dim=1)
         return x_VND if self.pre_norm is None else self.pre_norm(x_VND)
 
     def _positions(self, grid: Grid) -> Tensor:
@@ -114,7 +117,11 @@ class VitEncoder(nn.Module):
         stored = self.spec.position_grid
         table_1DYX = self.positions[extra:].T.unflatten(1, (stored.rows, stored.cols))[None].float()
         resized = F.interpolate(
-            table_1DYX, (grid.rows, grid.cols), mode="bicubic", align_corners=False
+            table_1DYX,
+            (grid.rows, grid.cols),
+            mode="bicubic",
+            align_corners=False,
+            antialias=self.spec.position_antialias,
         )
         stretched_ND = resized[0].flatten(1).T.to(self.positions.dtype)
         return torch.cat((self.positions[:extra], stretched_ND))
@@ -139,3 +146,35 @@ class PatchEmbed(nn.Module):
         )
         patches_VNP = cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
         return F.linear(patches_VNP, self.weight.flatten(1), self.bias)
+
+
+class ConvStem(nn.Module):
+    """Halving 3×3 convolutions with norms between them, then one matrix (Xiao et al. 2021).
+
+    Differs: a norm over channels in place of batch norm, so that no picture depends on another.
+    """
+
+    def __init__(self, spec: VitSpec) -> None:
+        super().__init__()
+        widths = (3, *spec.stem_widths)
+        self.halvings = nn.ModuleList(Halving(a, b) for a, b in itertools.pairwise(widths))
+        self.project = Linear(spec.width, spec.width, bias=spec.patch_bias)
+
+    def forward(self, pixels_V3HW: Tensor) -> Tensor:
+        x = pixels_V3HW.contiguous(memory_format=torch.channels_last)
+        for halving in self.halvings:
+            x = halving(x)
+        return self.project(x.flatten(2).transpose(1, 2))
+
+
+class Halving(nn.Module):
+    """x[V, in, H, W] -> x[V, out, H/2, W/2]: convolution, norm over channels, GELU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
+        self.norm = LayerNorm(outputs, eps=1e-6)
+
+    def forward(self, x_VCHW: Tensor) -> Tensor:
+        x_VCHW = F.conv2d(x_VCHW, self.weight, stride=2, padding=1)
+        return F.gelu(self.norm(x_VCHW.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)

@@ -1,0 +1,221 @@
+"""The loop: it learns, it resumes bit for bit, it stops before it writes nonsense."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from tests.helpers.tiny import Item
+from tests.helpers.toy_task import BRIGHT, DARK, batch_of, batches, fresh, question, stage
+
+from sightline.core.errors import TrainError
+from sightline.model.reference import reference_greedy
+from sightline.train import checkpoint, freeze
+from sightline.train.checkpoint import Progress
+from sightline.train.loop import Averages, JsonlLog, Step, run_stage
+from sightline.train.losses import next_token
+from sightline.train.optim import MasterAdamW, learning_rate
+
+
+def train(model, spec, data, watchers=(), optim=None, **options):
+    optim = MasterAdamW(model.parameters(), spec) if optim is None else optim
+    run_stage(model, optim, spec, next_token, data, watchers, **options)
+    return optim
+
+
+def prompt_of(one):
+    """The conversation without its answer."""
+    return Item(one.token_ids[:-1], one.visual_T[:-1], one.positions_AT[:, :-1], one.pixels_V3HW)
+
+
+def test_the_model_learns_to_look():
+    model, steps = fresh(), []
+    train(model, stage(), batches(), [steps.append])
+    losses = [step.loss for step in steps]
+    assert losses[0] > 3 and max(losses[-5:]) < 0.1
+    for row in range(6):
+        answer = reference_greedy(model, prompt_of(question(999, row, row % 2 == 0)), 1)
+        assert answer == [BRIGHT if row % 2 == 0 else DARK]
+
+
+def test_every_step_is_reported_as_it_was():
+    spec, steps = stage(steps=6), []
+    train(fresh(), spec, batches(2), [steps.append], index=3, start=2)
+    assert [(s.stage, s.step) for s in steps] == [(3, n) for n in range(2, 6)]
+    assert [s.lr for s in steps] == [learning_rate(spec, n) for n in range(2, 6)]
+    assert all(s.target_tokens == 4 and s.visual_tokens == 16 for s in steps)
+    assert all(s.gradient_norm > 0 and s.step_s > 0 and s.wait_s >= 0 for s in steps)
+
+
+def test_the_reported_loss_and_norm_are_those_of_the_batch():
+    model, steps = fresh(), []
+    loss = next_token(model, *batch_of(0))
+    loss.backward()
+    norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    train(fresh(), stage(steps=5), batches(), [steps.append])
+    assert steps[0].loss == loss.item() and steps[0].gradient_norm == norm.item()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("at", [1, 5, 8])
+def test_a_resumed_run_ends_with_the_same_weights(tmp_path, dtype, at):
+    spec = stage(steps=10)
+    whole = fresh(0, dtype)
+    undisturbed = train(whole, spec, batches())
+
+    killed = fresh(0, dtype)
+    optim = MasterAdamW(killed.parameters(), spec)
+
+    def save(step):
+        if step.step + 1 == at:
+            progress = Progress(0, step.step + 1)
+            checkpoint.write(tmp_path, progress, killed.state_dict(), optim.tensors(), 2)
+
+    with pytest.raises(TrainError, match="ends at step"):  # one step after the checkpoint is lost
+        train(killed, spec, batches(stop=at + 1), [save], optim)
+    progress, model_tensors, optim_tensors = checkpoint.read(checkpoint.latest(tmp_path))
+    assert progress == Progress(0, at)
+    resumed = fresh(7, dtype)
+    resumed.load_state_dict(model_tensors)
+    again = MasterAdamW(resumed.parameters(), spec)
+    again.load(optim_tensors)
+    train(resumed, spec, batches(progress.step), optim=again, start=progress.step)
+
+    for name, p in whole.named_parameters():
+        assert torch.equal(p, dict(resumed.named_parameters())[name]), name
+    for name, tensor in undisturbed.tensors().items():
+        assert torch.equal(tensor, again.tensors()[name]), name
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_ends_the_run_before_anything_is_written(bad):
+    model, seen = fresh(), []
+
+    def loss_of(model, batch, targets_BT):
+        loss = next_token(model, batch, targets_BT)
+        return loss * bad if len(seen) == 3 else loss
+
+    spec = stage()
+    optim = MasterAdamW(model.parameters(), spec)
+    weights = []
+
+    def watch(step):
+        seen.append(step)
+        weights[:] = [p.detach().clone() for p in model.parameters()]
+
+    with pytest.raises(TrainError, match="step 3") as caught:
+        run_stage(model, optim, spec, loss_of, batches(), [watch])
+    assert caught.value.field == "loss" and len(seen) == 3
+    assert all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run_before_anything_is_written():
+    """The loss is finite, its gradient is not: sqrt at 0."""
+    model, seen = fresh(), []
+    before = [p.detach().clone() for p in model.parameters()]
+
+    def loss_of(model, batch, targets_BT):
+        loss = next_token(model, batch, targets_BT)
+        return loss + (loss - loss.detach()).sqrt()
+
+    spec = stage()
+    optim = MasterAdamW(model.parameters(), spec)
+    with pytest.raises(TrainError) as caught:
+        run_stage(model, optim, spec, loss_of, batches(), [seen.append])
+    assert caught.value.field == "gradient" and not seen
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+
+
+def test_data_that_end_too_early_are_an_error_and_too_many_are_not_drawn():
+    with pytest.raises(TrainError, match="ends at step 3 of 40") as caught:
+        train(fresh(), stage(), batches(stop=3))
+    assert caught.value.field == "data"
+    data = batches()
+    train(fresh(), stage(steps=5), data)
+    following, _ = next(data)
+    assert torch.equal(following.pixels_V3HW, batch_of(5)[0].pixels_V3HW)
+
+
+@pytest.mark.parametrize(
+    "trains", [("connector",), ("vision",), ("language",), ("connector", "language")], ids=str
+)
+def test_only_what_is_said_to_train_moves(trains):
+    model, spec = fresh(), stage(steps=5, trains=trains)
+    table = freeze.apply(model, spec)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optim = train(model, spec, batches())
+    for name, p in model.named_parameters():
+        moved = not torch.equal(p, before[name])
+        assert moved == (name.split(".")[0] in trains), name
+    assert {row.part: row.trains for row in table} == {
+        part: part in trains for part in ("vision", "connector", "language")
+    }
+    trained = sum(row.parameters for row in table if row.trains)
+    assert sum(master.numel() for master in optim.masters) == trained
+    assert sum(row.parameters for row in table) == sum(p.numel() for p in model.parameters())
+
+
+def test_freezing_is_undone_by_the_next_stage():
+    model = fresh()
+    freeze.apply(model, stage(trains=("connector",)))
+    freeze.apply(model, stage())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def step(number, **values):
+    fields = {
+        "stage": 1,
+        "step": number,
+        "loss": float(number),
+        "lr": 0.1,
+        "gradient_norm": 2.0 + number,
+        "target_tokens": 30,
+        "visual_tokens": 60,
+        "step_s": 0.5,
+        "wait_s": 0.25,
+    }
+    return Step(**fields | values)
+
+
+def test_averages_are_means_and_rates_of_the_steps_since_the_last_line():
+    averages = Averages([step(3), step(4)])
+    assert averages.take() == {
+        "stage": 1,
+        "step": 4,
+        "loss": 3.5,
+        "lr": 0.1,
+        "gradient_norm": 6.0,
+        "target_tokens_per_s": 40.0,
+        "visual_tokens_per_s": 80.0,
+        "steps_per_s": pytest.approx(4 / 3),
+        "wait_share": pytest.approx(1 / 3),
+    }
+    assert averages.steps == []
+
+
+def test_a_log_line_is_written_every_so_many_steps_and_appended(tmp_path):
+    path, heard = tmp_path / "logs" / "log.jsonl", []
+    for first in (0, 4):
+        log = JsonlLog(path, 2, [heard.append])
+        for number in range(first, first + 4):
+            log(step(number))
+        log.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 3, 5, 7]
+    assert [line["loss"] for line in lines] == [0.5, 2.5, 4.5, 6.5]
+    assert heard == lines
+
+
+def test_steps_at_the_end_of_a_stage_and_of_a_run_get_a_line_of_their_own(tmp_path):
+    path = tmp_path / "log.jsonl"
+    log = JsonlLog(path, 10)
+    for number in range(12):
+        log(step(number))
+    for number in range(3):
+        log(step(number, stage=2))
+    log.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(line["stage"], line["step"]) for line in lines] == [(1, 9), (1, 11), (2, 2)]
+    assert [line["loss"] for line in lines] == [4.5, 10.5, 1.0]
