@@ -40,7 +40,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """A run of visual tokens: the connector's rows for `view`, a grid of `grid` (area = tokens)."""
+    """A run of visual tokens: the connector's rows for `view`, from a grid of `grid`.
+
+    The area of the grid is `tokens`, less a class token where the encoder keeps it.
+    """
 
     view: int
     tokens: int

@@ -1,0 +1,49 @@
+"""One square view a frame: CLIP's, SigLIP's, DINOv2's and LLaVA 1.5's resolution."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from sightline.core.geometry import MediaSize, Size
+from sightline.resolution.layout import Canvas, View
+from sightline.spec import FixedSpec
+
+
+def views(policy: FixedSpec, media: MediaSize) -> tuple[View, ...]:
+    """A view of `size` × `size` for each frame, as transformers 5.23 cuts it.
+
+    crop: `CLIPImageProcessor`, the long edge and both offsets rounded down; a picture smaller than
+    the crop lies in its middle on zeros. pad: `LlavaImageProcessor` with `do_pad`.
+    """
+    return tuple(_view(policy, media.size, frame) for frame in range(media.frames))
+
+
+def _view(policy: FixedSpec, picture: Size, frame: int) -> View:
+    square = Size(policy.size, policy.size)
+    match policy.fit:
+        case "squash":
+            return View(0, Canvas(picture), square, Canvas(square), frame)
+        case "crop":
+            resized = _shortest_edge(picture, policy.shortest_edge or policy.size)
+            return View(0, Canvas(picture), resized, _centre_cut(resized, square), frame)
+        case "pad":
+            return View(0, _centred_on_square(picture), square, Canvas(square), frame)
+        case _:
+            assert_never(policy.fit)
+
+
+def _shortest_edge(picture: Size, edge: int) -> Size:
+    if picture.width <= picture.height:
+        return Size(edge, edge * picture.height // picture.width)
+    return Size(edge * picture.width // picture.height, edge)
+
+
+def _centre_cut(resized: Size, window: Size) -> Canvas:
+    left = (resized.width - window.width) // 2
+    top = (resized.height - window.height) // 2
+    return Canvas(window, -left, -top)
+
+
+def _centred_on_square(picture: Size) -> Canvas:
+    side = max(picture.width, picture.height)
+    return Canvas(Size(side, side), (side - picture.width) // 2, (side - picture.height) // 2)
