@@ -1,0 +1,1 @@
+"""Scores that say whether the model looks."""

@@ -1,0 +1,1 @@
+"""Tasks: items with a picture, a question and a way to score an answer."""

@@ -1,0 +1,117 @@
+"""Joining a published tower and a published text model into a model that is not yet trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from sightline.core.errors import FamilyError
+from sightline.families.declared import Declared, Source, TextPrompt, only_part
+from sightline.families.family import refusing
+from sightline.families.prompts import Builtin, image_prompt
+from sightline.spec.connector import ConnectorSpec, MlpSpec
+from sightline.spec.language import LanguageSpec
+from sightline.spec.prompt import ImageTokenSpec, PromptSpec
+from sightline.spec.resolution import ResolutionSpec
+from sightline.spec.rules import grow
+from sightline.spec.vision import ModuleSpec, VisionSpec, VitSpec
+
+EMBEDDINGS = ("language.embed.weight", "language.head.weight", "language.head.bias")
+
+
+def compose_spec(
+    vision: Declared,
+    language: Declared,
+    *,
+    connector: ConnectorSpec | None = None,
+    resolution: ResolutionSpec | None = None,
+    layer: int | None = None,
+    class_token: Literal["keep", "drop"] | None = None,
+    image_text: str = "<image>",
+    template: Builtin | None = None,
+) -> Declared:
+    """The tower of `vision`, a new connector (two layers, GELU) and the text model of `language`.
+
+    A tower alone gives the rows of its last but one block without class token and final norm, as
+    in LLaVA (Liu et al. 2023) and Prismatic (Karamcheti et al. 2024); one taken from a whole model
+    gives what it gives there. The vocabulary grows by the image token unless a free row or the
+    token is there already. Each part keeps its weights, the connector and grown rows are new.
+
+    Raises FamilyError where a part is missing or the choices contradict it.
+    """
+    if vision.vision is None or (resolution or vision.resolution) is None:
+        raise FamilyError("vision", f"family {vision.family} has no vision tower", "give another")
+    if language.language is None:
+        raise FamilyError("language", f"family {language.family} has no text model", "give another")
+    tower = _features(vision.vision, vision.is_model, layer, class_token)
+    prompt, notes = _prompt(language, image_text, template)
+    grown = max(language.language.vocab, prompt.image.id + 1)
+    return Declared(
+        family="composed",
+        resolution=resolution or vision.resolution,
+        vision=tower,
+        connector=connector or MlpSpec(),
+        language=language.language.model_copy(update={"vocab": grown}),
+        prompt=prompt,
+        sources=(
+            *only_part(vision.sources, "vision."),
+            *_grown(only_part(language.sources, "language."), language.language, grown),
+        ),
+        needs=(*vision.needs, *language.needs),
+        fresh=("connector.{any}",),
+        dtype=language.dtype,
+        ignored=(*vision.ignored, *language.ignored),
+        notes=(*vision.notes, *language.notes, *notes),
+    )
+
+
+def _features(
+    tower: VisionSpec,
+    chosen_before: bool,
+    layer: int | None,
+    class_token: Literal["keep", "drop"] | None,
+) -> VisionSpec:
+    if isinstance(tower, ModuleSpec):
+        if layer is not None or class_token is not None:
+            raise FamilyError("layer", f"{tower.name} gives what it gives", "leave the choice out")
+        return tower
+    has_class = tower.class_token != "absent"
+    if class_token == "keep" and not has_class:
+        raise FamilyError("class_token", "the tower has none to keep", "leave it out")
+    changes: dict[str, object] = {}
+    if not chosen_before:
+        changes = {"layer": -2, "class_token": "drop" if has_class else "absent"}
+        changes["post_norm"] = "absent" if tower.post_norm == "absent" else "unused"
+    if layer is not None:
+        changes["layer"] = layer
+    if class_token is not None and has_class:
+        changes["class_token"] = class_token
+    with refusing("vision"):
+        return VitSpec(**(tower.model_dump() | changes))
+
+
+def _prompt(
+    language: Declared, image_text: str, template: Builtin | None
+) -> tuple[PromptSpec, tuple[str, ...]]:
+    """The text model's prompt with an image token: its own, or on the first free id."""
+    assert language.language is not None
+    if language.prompt is not None:
+        return language.prompt, ()
+    written = language.text_prompt or TextPrompt()
+    if template is not None:
+        written = replace(written, template=None)
+    vocab = language.language.vocab
+    free = vocab if written.tokens is None else written.tokens
+    image = ImageTokenSpec(text=image_text, id=written.added.get(image_text, free))
+    prompt, notes = image_prompt(
+        written, image=image, vocab=max(vocab, image.id + 1), fallback=template or "plain"
+    )
+    row = "a new row of the vocabulary" if image.id >= vocab else "a row the vocabulary has"
+    notes = () if template else notes
+    return prompt, (*notes, f"{image_text} is token {image.id}, {row}")
+
+
+def _grown(sources: tuple[Source, ...], language: LanguageSpec, vocab: int) -> tuple[Source, ...]:
+    if vocab == language.vocab:
+        return sources
+    return tuple(replace(s, rules=grow(s.rules, language.vocab, *EMBEDDINGS)) for s in sources)

@@ -1,0 +1,138 @@
+"""LLaVA v1 and 1.5 as first released (liuhaotian): a flat Llama config with `mm_` keys beside.
+
+Source: haotian-liu/LLaVA llava_arch.py and builder.py (recalled). The placeholder there is the
+number -200, outside the vocabulary: here the vocabulary grows by one row. The tower may be missing
+from the folder; then `mm_vision_tower` names another folder or a hub id.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sightline.core.errors import FamilyError
+from sightline.families.config import Config
+from sightline.families.declared import Declared, Source
+from sightline.families.family import TextFamily
+from sightline.families.files import Checkpoint
+from sightline.families.llava import TEMPLATES, stored_dtype
+from sightline.families.original_tower import Tower, choose_features, find_tower
+from sightline.families.parts import decoder_rules, read_decoder
+from sightline.families.prompts import image_prompt, read_text_prompt
+from sightline.families.tables import text_family
+from sightline.families.tokens import TokenFacts, read_tokens
+from sightline.spec.connector import ConnectorSpec, LinearSpec, MlpSpec
+from sightline.spec.prompt import ImageTokenSpec, PromptSpec
+from sightline.spec.resolution import FixedSpec
+from sightline.spec.rules import Rename, Rule, grow
+from sightline.spec.vision import VitSpec
+
+TEXT_TYPES = {"llava": "llama", "llava_llama": "llama", "llava_mistral": "mistral"}
+HARMLESS = (
+    "freeze_mm_mlp_adapter freeze_mm_vision_resampler image_grid_pinpoints mm_projector_lr "
+    "mm_use_im_patch_token mm_vision_tower_lr pretrain_mm_mlp_adapter tokenizer_model_max_length "
+    "tokenizer_padding_side tune_mm_mlp_adapter tune_mm_vision_resampler unfreeze_mm_vision_tower"
+).split()
+PROJECTOR = "model.mm_projector"
+
+
+def read_llava_original(checkpoint: Checkpoint, tower: Path | None = None) -> Declared:
+    """The whole model; `tower` is the folder of its vision tower if the checkpoint has none.
+
+    `needs` names the tower where neither the checkpoint nor a folder holds its weights.
+    """
+    text = text_family(TEXT_TYPES.get(str(checkpoint.config.get("model_type"))), "model_type")
+    config = Config(checkpoint.config, defaults=text.defaults)
+    found = find_tower(config.take("mm_vision_tower", str), checkpoint, tower)
+    vision = choose_features(config, found.spec)
+    connector = _read_connector(config)
+    views = _read_views(config, found, vision)
+    prompt, prompt_notes = _read_prompt(checkpoint, config, text)
+    _refuse_more(config)
+    language, ignored = read_decoder(text, config, HARMLESS)
+    language, rules, tie_notes = decoder_rules(
+        text, language, checkpoint, (("model.", "lm_head."),)
+    )
+    if prompt.image.id >= language.vocab:
+        rules = grow(rules, language.vocab, "language.embed.weight", "language.head.weight")
+        language = language.model_copy(update={"vocab": prompt.image.id + 1})
+    rules = (*rules, *_connector_rules(connector), *found.rules)
+    here = (Source(checkpoint.folder, rules),) if checkpoint.folder else ()
+    return Declared(
+        family="llava_original",
+        resolution=views,
+        vision=vision,
+        connector=connector,
+        language=language,
+        prompt=prompt,
+        sources=(*here, *((found.source,) if found.source else ())),
+        needs=found.needs,
+        dtype=stored_dtype(checkpoint.config),
+        ignored=(*ignored, *found.ignored),
+        notes=(*prompt_notes, *tie_notes),
+    )
+
+
+def _read_connector(config: Config) -> ConnectorSpec:
+    kind = config.take("mm_projector_type", str, "linear")
+    depths = {f"mlp{depth}x_gelu": depth for depth in (1, 2, 3)}
+    if kind == "linear":
+        return LinearSpec()
+    if kind not in depths:
+        known = f"known: linear, {', '.join(depths)}"
+        raise FamilyError("mm_projector_type", f"{kind!r} is not supported", known)
+    return MlpSpec(depth=depths[kind])
+
+
+def _connector_rules(spec: ConnectorSpec) -> tuple[Rule, ...]:
+    """Linear layers of an nn.Sequential in which activations have the odd numbers."""
+    if isinstance(spec, LinearSpec):
+        return (Rename(f"{PROJECTOR}.{{p}}", "connector.layers.0.{p}"),)
+    return tuple(
+        Rename(f"{PROJECTOR}.{2 * layer}.{{p}}", f"connector.layers.{layer}.{{p}}")
+        for layer in range(spec.depth)
+    )
+
+
+def _read_views(config: Config, tower: Tower, vision: VitSpec) -> FixedSpec:
+    """`pad` lays the picture on a square of the mean colour; otherwise the tower's own way."""
+    default = tower.family.views(vision.image_size)
+    ratio = config.take("image_aspect_ratio", str, "square")
+    if ratio == "square":
+        return default
+    if ratio != "pad":
+        raise FamilyError("image_aspect_ratio", f"{ratio!r} is not supported", "known: square, pad")
+    return FixedSpec(size=default.size, fit="pad", pixels=default.pixels)
+
+
+def _read_prompt(
+    checkpoint: Checkpoint, config: Config, text: TextFamily
+) -> tuple[PromptSpec, tuple[str, ...]]:
+    """The placeholder is the tokenizer's <image>, or the first id that no token has."""
+    tokens, vocab = read_tokens(checkpoint), config.take("vocab_size", int)
+    known = tokens.id_of("<image>")
+    first_free = vocab if tokens.first_free is None else tokens.first_free
+    before, after = _wrapping(config, tokens)
+    image = ImageTokenSpec(id=first_free if known is None else known, before=before, after=after)
+    written = read_text_prompt(checkpoint, {**text.defaults, **checkpoint.config})
+    return image_prompt(
+        written, image=image, vocab=max(vocab, image.id + 1), fallback=TEMPLATES[text.name]
+    )
+
+
+def _wrapping(config: Config, tokens: TokenFacts) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if not config.take("mm_use_im_start_end", bool, False):
+        return (), ()
+    start, end = tokens.id_of("<im_start>"), tokens.id_of("<im_end>")
+    if start is None or end is None:
+        fix = "add the tokenizer's files to the folder"
+        raise FamilyError("mm_use_im_start_end", "the tokens <im_start>, <im_end> are absent", fix)
+    return (start,), (end,)
+
+
+def _refuse_more(config: Config) -> None:
+    """What later releases added to the same format, and would change the numbers."""
+    config.expect("use_mm_proj", True, why="there is always a connector")
+    config.expect("mm_resampler_type", None, why="visual tokens are not resampled")
+    config.expect("mm_patch_merge_type", "flat", why="one view per picture has nothing to merge")
+    for key in ("image_crop_resolution", "image_split_resolution"):
+        config.expect(key, None, why="one view per picture")

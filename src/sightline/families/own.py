@@ -1,0 +1,58 @@
+"""Our own folders: `sightline.yaml` beside `model.safetensors`, tensors under our names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sightline.core.config import load_yaml, read_text
+from sightline.core.errors import FolderError
+from sightline.families.declared import Declared, Source
+from sightline.families.headers import read_index
+from sightline.spec.model import ModelSpec
+from sightline.spec.rules import Rename
+
+FILE = "sightline.yaml"
+FORMAT = 1
+PARTS = ("vision.", "connector.", "language.")
+IDENTITY = tuple(Rename(f"{part}{{any}}", f"{part}{{any}}") for part in PARTS)
+
+
+def is_own(folder: Path) -> bool:
+    return (folder / FILE).is_file()
+
+
+def read_own(folder: Path) -> Declared:
+    """Raises FolderError for a newer format, SpecError for a spec that contradicts itself."""
+    data = load_yaml(read_text(folder / FILE))
+    if data.get("format") != FORMAT:
+        found = f"has format {data.get('format')!r}, this version reads {FORMAT}"
+        raise FolderError(str(folder / FILE), found, "update sightline")
+    spec = ModelSpec.parse(data.get("model") or {}, field=FILE)
+    index = read_index(folder)
+    dtypes = {info.dtype for info in index.values()}
+    return Declared(
+        family="sightline",
+        resolution=spec.resolution,
+        vision=spec.vision,
+        connector=spec.connector,
+        fusion=spec.fusion,
+        language=spec.language,
+        prompt=spec.prompt,
+        sources=(Source(folder, IDENTITY),),
+        dtype=_dtype(dtypes),
+    )
+
+
+def own_yaml(spec: ModelSpec, about: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What `sightline.yaml` holds; `about` are facts for readers (fingerprint, training)."""
+    return {
+        "format": FORMAT,
+        "model": spec.model_dump(mode="json"),
+        **({"about": about} if about else {}),
+    }
+
+
+def _dtype(stored: set[str]) -> str | None:
+    names = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+    return names.get(stored.pop()) if len(stored) == 1 else None

@@ -1,0 +1,60 @@
+"""The families that can be read, as one closed list."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TypeVar
+
+from sightline.core.errors import FamilyError
+from sightline.families.clip import CLIP
+from sightline.families.dinov2 import DINOV2, DINOV2_REGISTERS
+from sightline.families.falcon import FALCON
+from sightline.families.family import TextFamily, TowerFamily
+from sightline.families.gemma import GEMMA
+from sightline.families.llama import LLAMA, YI
+from sightline.families.mistral import MISTRAL
+from sightline.families.phi import PHI
+from sightline.families.qwen import QWEN2, QWEN3
+from sightline.families.qwen1 import QWEN1
+from sightline.families.siglip import SIGLIP
+
+TOWERS: tuple[TowerFamily, ...] = (CLIP, SIGLIP, DINOV2, DINOV2_REGISTERS)
+TEXTS: tuple[TextFamily, ...] = (LLAMA, YI, MISTRAL, QWEN1, QWEN2, QWEN3, GEMMA, PHI, FALCON)
+MODELS = ("llava", "llava_llama", "llava_mistral")
+
+F = TypeVar("F", TextFamily, TowerFamily)
+
+
+def text_family(model_type: object, field: str) -> TextFamily:
+    """Raises FamilyError for a text model that is not built."""
+    return _by_type(TEXTS, model_type, field)
+
+
+def tower_family(model_type: object, field: str) -> TowerFamily:
+    """Raises FamilyError for a vision tower that is not built."""
+    return _by_type(TOWERS, model_type, field)
+
+
+def whole_tower_family(model_type: object) -> TowerFamily | None:
+    """The family whose checkpoints of both towers have this model_type."""
+    return next((family for family in TOWERS if model_type in family.whole_types), None)
+
+
+def known_types() -> tuple[str, ...]:
+    """Every model_type that a config may have at its top."""
+    towers = (t for family in TOWERS for t in (*family.model_types, *family.whole_types))
+    return (*MODELS, *towers, *(t for family in TEXTS for t in family.model_types))
+
+
+def near(model_type: object, known: tuple[str, ...]) -> str:
+    """The known types, likely ones first."""
+    close = difflib.get_close_matches(str(model_type), known, n=3, cutoff=0.5)
+    return f"near: {', '.join(close)}" if close else f"known: {', '.join(known)}"
+
+
+def _by_type(families: tuple[F, ...], model_type: object, field: str) -> F:
+    for family in families:
+        if model_type in family.model_types:
+            return family
+    known = tuple(t for family in families for t in family.model_types)
+    raise FamilyError(field, f"{model_type!r} is not supported", near(model_type, known))
