@@ -9,9 +9,10 @@ from sightline.core.errors import FamilyError
 from sightline.families.declared import Declared, Source, TextPrompt, only_part
 from sightline.families.family import refusing
 from sightline.families.prompts import Builtin, image_prompt
+from sightline.prompt.templates import builtin
 from sightline.spec.connector import ConnectorSpec, MlpSpec
 from sightline.spec.language import LanguageSpec
-from sightline.spec.prompt import ImageTokenSpec, PromptSpec
+from sightline.spec.prompt import BuiltinTemplate, ImageTokenSpec, PromptSpec
 from sightline.spec.resolution import ResolutionSpec
 from sightline.spec.rules import grow
 from sightline.spec.vision import ModuleSpec, VisionSpec, VitSpec
@@ -44,18 +45,17 @@ def compose_spec(
     if language.language is None:
         raise FamilyError("language", f"family {language.family} has no text model", "give another")
     tower = _features(vision.vision, vision.is_model, layer, class_token)
-    prompt, notes = _prompt(language, image_text, template)
-    grown = max(language.language.vocab, prompt.image.id + 1)
+    prompt, vocab, notes = _prompt(language, image_text, template)
     return Declared(
         family="composed",
         resolution=resolution or vision.resolution,
         vision=tower,
         connector=connector or MlpSpec(),
-        language=language.language.model_copy(update={"vocab": grown}),
+        language=language.language.model_copy(update={"vocab": vocab}),
         prompt=prompt,
         sources=(
             *only_part(vision.sources, "vision."),
-            *_grown(only_part(language.sources, "language."), language.language, grown),
+            *_grown(only_part(language.sources, "language."), language.language, vocab),
         ),
         needs=(*vision.needs, *language.needs),
         fresh=("connector.{any}",),
@@ -92,23 +92,40 @@ def _features(
 
 def _prompt(
     language: Declared, image_text: str, template: Builtin | None
-) -> tuple[PromptSpec, tuple[str, ...]]:
-    """The text model's prompt with an image token: its own, or on the first free id."""
+) -> tuple[PromptSpec, int, tuple[str, ...]]:
+    """The text model's prompt with an image token, its own or on the first free id; the vocabulary
+    that this takes; what to say."""
     assert language.language is not None
     if language.prompt is not None:
-        return language.prompt, ()
+        return language.prompt, language.language.vocab, ()
     written = language.text_prompt or TextPrompt()
     if template is not None:
         written = replace(written, template=None)
     vocab = language.language.vocab
-    free = vocab if written.tokens is None else written.tokens
-    image = ImageTokenSpec(text=image_text, id=written.added.get(image_text, free))
-    prompt, notes = image_prompt(
-        written, image=image, vocab=max(vocab, image.id + 1), fallback=template or "plain"
-    )
-    row = "a new row of the vocabulary" if image.id >= vocab else "a row the vocabulary has"
+    chosen = None if template is None else builtin(BuiltinTemplate(name=template))
+    ids = _token_ids(written, vocab, (image_text, *(chosen.tokens if chosen else ())))
+    image = ImageTokenSpec(text=image_text, id=ids[image_text])
+    if chosen is not None and chosen.stop is not None:
+        written = replace(written, stop_ids=(ids[chosen.stop], *written.stop_ids))
+    grown = max(vocab, *(id_ + 1 for id_ in ids.values()))
+    prompt, notes = image_prompt(written, image=image, vocab=grown, fallback=template or "plain")
     notes = () if template else notes
-    return prompt, (*notes, f"{image_text} is token {image.id}, {row}")
+    return prompt, grown, (*notes, *(_told(text, id_, vocab) for text, id_ in ids.items()))
+
+
+def _token_ids(written: TextPrompt, vocab: int, texts: tuple[str, ...]) -> dict[str, int]:
+    """The id of each control token: its own, or the next free one, in this order."""
+    free = vocab if written.tokens is None else written.tokens
+    ids: dict[str, int] = {}
+    for text in texts:
+        ids[text] = written.added.get(text, free)
+        free += ids[text] == free
+    return ids
+
+
+def _told(text: str, id_: int, vocab: int) -> str:
+    row = "a new row of the vocabulary" if id_ >= vocab else "a row the vocabulary has"
+    return f"{text} is token {id_}, {row}"
 
 
 def _grown(sources: tuple[Source, ...], language: LanguageSpec, vocab: int) -> tuple[Source, ...]:
