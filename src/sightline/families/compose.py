@@ -30,13 +30,14 @@ def compose_spec(
     class_token: Literal["keep", "drop"] | None = None,
     image_text: str = "<image>",
     template: Builtin | None = None,
+    grounding: GroundingStyle | None = None,
 ) -> Declared:
     """The tower of `vision`, a new connector (two layers, GELU) and the text model of `language`.
 
     A tower alone gives the rows of its last but one block without class token and final norm, as
     in LLaVA (Liu et al. 2023) and Prismatic (Karamcheti et al. 2024); one taken from a whole model
     gives what it gives there. The vocabulary grows by the image token unless a free row or the
-    token is there already. Each part keeps its weights, the connector and grown rows are new.
+    token is there already; `grounding` chooses how boxes are written. Each part keeps its weights, the connector and grown rows are new.
 
     Raises FamilyError where a part is missing or the choices contradict it.
     """

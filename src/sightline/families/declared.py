@@ -53,6 +53,7 @@ class Declared:
         dtype: the checkpoint's own dtype (`bfloat16`), if it says so.
         ignored: keys of the config that are known to have no effect here.
         notes: what was assumed, for the user.
+        fingerprint: what the folder was made with, if it says so.
     """
 
     family: str
@@ -69,6 +70,7 @@ class Declared:
     dtype: str | None = None
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_model(self) -> bool:

@@ -41,6 +41,7 @@ def read_own(folder: Path) -> Declared:
         prompt=spec.prompt,
         sources=(Source(folder, IDENTITY),),
         dtype=_dtype(dtypes),
+        fingerprint=(data.get("about") or {}).get("fingerprint") or {},
     )
 
 

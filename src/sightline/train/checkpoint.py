@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,7 +30,12 @@ class Progress:
 
 
 def write(
-    folder: Path, progress: Progress, model: dict[str, Tensor], optim: dict[str, Tensor], keep: int
+    folder: Path,
+    progress: Progress,
+    model: dict[str, Tensor],
+    optim: dict[str, Tensor],
+    keep: int,
+    fingerprint: Mapping[str, str] | None = None,
 ) -> Path:
     """Save under `folder/step-<stage>-<step>`, rename into place, drop the oldest beyond `keep`."""
     target = folder / f"step-{progress.stage}-{progress.step:08d}"
@@ -38,6 +44,7 @@ def write(
     partial.mkdir(parents=True)
     save_file({k: v.contiguous() for k, v in model.items()}, partial / "model.safetensors")
     save_file({k: v.contiguous() for k, v in optim.items()}, partial / "optim.safetensors")
+    (partial / "fingerprint.json").write_text(json.dumps(dict(fingerprint or {})))
     (partial / "progress.json").write_text(json.dumps(asdict(progress)))
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from sightline.families.own import FILE, own_yaml
 from sightline.model.vlm import Vlm
-from sightline.prompt.files import save_tokenizer
+from sightline.prompt.files import load_tokenizer, save_tokenizer
 from sightline.prompt.tokenizer import Tokenizer
+from sightline.weights.fingerprint import fingerprint
 from sightline.weights.state import state_of
 from sightline.weights.write import MAX_SHARD_BYTES, Lazy, write_folder
 
@@ -31,18 +32,21 @@ def save(
 ) -> None:
     """Write a folder that `load_folder` reads back bit by bit.
 
-    `card` becomes card.md; `about` is kept in sightline.yaml (a fingerprint, how it was trained);
-    `dtype` None keeps the model's. Files of an earlier save in `folder` are replaced.
+    `card` becomes card.md; `about` is kept in sightline.yaml (how it was trained, say), beside the
+    fingerprint where there is a tokenizer; `dtype` None keeps the model's. Files of an earlier
+    save in `folder` are replaced.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors, sizes = lazily(state_of(model), dtype)
     write_folder(folder, tensors, sizes, max_shard_bytes)
+    facts = dict(about or {})
     if tokenizer is not None:
         save_tokenizer(tokenizer, folder)
+        facts["fingerprint"] = fingerprint(model.spec, load_tokenizer(folder))
     if card is not None:
         (folder / "card.md").write_text(card, encoding="utf-8")
-    text = yaml.safe_dump(own_yaml(model.spec, dict(about or {})), sort_keys=False)
+    text = yaml.safe_dump(own_yaml(model.spec, facts), sort_keys=False)
     (folder / FILE).write_text(text, encoding="utf-8")
 
 
