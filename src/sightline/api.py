@@ -38,6 +38,7 @@ from sightline.spec.sampling import Sampling
 from sightline.spec.vision import ModuleSpec
 from sightline.weights.convert import with_safetensors
 from sightline.weights.export import export_hf
+from sightline.weights.fingerprint import differences, fingerprint
 from sightline.weights.load import load as load_weights
 from sightline.weights.save import save as save_folder
 
@@ -57,6 +58,11 @@ class VisionLanguageModel:
     @property
     def tokenizer(self) -> Tokenizer:
         return self.speaker.tokenizer
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What must be equal for another run to see the same pixels and tokens."""
+        return fingerprint(self.spec, self.tokenizer)
 
     @property
     def spec(self) -> ModelSpec:
@@ -133,10 +139,13 @@ def load(
     """
     folder = EMBEDDED / "tiny" if model == "tiny" else find(model, revision=revision)
     declared = read_spec(with_safetensors(folder))
-    loaded = load_weights(declared, device=device, dtype=_dtype(dtype), vision=vision)
+    loaded = load_weights(declared, device=_device(device), dtype=_dtype(dtype), vision=vision)
     if torch.device(device).type == "cpu":
         pack(loaded.model)
-    return VisionLanguageModel(loaded.model, load_tokenizer(folder), declared.notes)
+    tokenizer = load_tokenizer(folder)
+    now = fingerprint(loaded.model.spec, tokenizer)
+    notes = (*declared.notes, *differences(declared.fingerprint, now))
+    return VisionLanguageModel(loaded.model, tokenizer, notes)
 
 
 def build(
@@ -155,7 +164,7 @@ def build(
     model = build_model(spec, vision=vision)
     initialise(model, seed)
     words = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(Path(tokenizer))
-    model = model.to(device, _dtype(dtype)).eval()
+    model = model.to(_device(device), _dtype(dtype)).eval()
     return VisionLanguageModel(model, words)
 
 
@@ -186,7 +195,9 @@ def compose(
     folder = find(language)
     text = read_spec(with_safetensors(folder))
     declared = compose_spec(tower, text, connector=connector, resolution=resolution, **choices)
-    loaded = load_weights(declared, device=device, dtype=_dtype(dtype), seed=seed, vision=own)
+    loaded = load_weights(
+        declared, device=_device(device), dtype=_dtype(dtype), seed=seed, vision=own
+    )
     tokenizer = with_control_tokens(load_tokenizer(folder), declared.model.prompt)
     return VisionLanguageModel(loaded.model, tokenizer, declared.notes)
 
@@ -210,6 +221,14 @@ def _declared_module(module: nn.Module, resolution: ResolutionSpec | None) -> De
     name = type(module).__name__
     spec = ModuleSpec(name=name, width=width, patch=patch, parameters=parameters)
     return Declared(family=name, vision=spec, resolution=resolution)
+
+
+def _device(name: str) -> torch.device:
+    """Raises SpecError for a device that is not here."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError):
+        raise SpecError("device", f"{name!r} is not here", "use cpu, or cuda with a GPU") from None
 
 
 def _dtype(name: str) -> torch.dtype | None:

@@ -7,9 +7,9 @@ from rich.console import Console
 
 def output() -> Console:
     """For results."""
-    return Console(highlight=False)
+    return Console(highlight=False, emoji=False)
 
 
 def messages() -> Console:
     """For progress, notes and errors."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)

@@ -12,7 +12,7 @@ from sightline.families.prompts import Builtin, image_prompt
 from sightline.prompt.templates import builtin
 from sightline.spec.connector import ConnectorSpec, MlpSpec
 from sightline.spec.language import LanguageSpec
-from sightline.spec.prompt import BuiltinTemplate, ImageTokenSpec, PromptSpec
+from sightline.spec.prompt import BuiltinTemplate, GroundingStyle, ImageTokenSpec, PromptSpec
 from sightline.spec.resolution import ResolutionSpec
 from sightline.spec.rules import grow
 from sightline.spec.vision import ModuleSpec, VisionSpec, VitSpec
@@ -37,7 +37,8 @@ def compose_spec(
     A tower alone gives the rows of its last but one block without class token and final norm, as
     in LLaVA (Liu et al. 2023) and Prismatic (Karamcheti et al. 2024); one taken from a whole model
     gives what it gives there. The vocabulary grows by the image token unless a free row or the
-    token is there already; `grounding` chooses how boxes are written. Each part keeps its weights, the connector and grown rows are new.
+    token is there already; `grounding` says how boxes are written. Each part keeps its weights,
+    the connector and grown rows are new.
 
     Raises FamilyError where a part is missing or the choices contradict it.
     """
@@ -47,6 +48,8 @@ def compose_spec(
         raise FamilyError("language", f"family {language.family} has no text model", "give another")
     tower = _features(vision.vision, vision.is_model, layer, class_token)
     prompt, vocab, notes = _prompt(language, image_text, template)
+    if grounding is not None:
+        prompt = PromptSpec.parse(prompt.model_dump() | {"grounding": grounding}, field="prompt")
     return Declared(
         family="composed",
         resolution=resolution or vision.resolution,

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sightline.core.errors import PromptError
 from sightline.model.answer import Evidence
 from sightline.model.prepare import Prepared, Preparer
 from sightline.model.reference import reference_logits
@@ -37,12 +38,22 @@ def answer_log_p(model: Vlm, prepared: Prepared, answer_ids: Sequence[int]) -> T
 
 
 def without_pictures(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same words, no pictures."""
-    return [{**message, "content": _words(message["content"])} for message in messages]
+    """The same words, no pictures; a message of pictures alone is left out.
+
+    Raises PromptError where no words are left.
+    """
+    kept = [{**message, "content": _words(message["content"])} for message in messages]
+    if not (spoken := [message for message in kept if message["content"]]):
+        raise PromptError("evidence", "needs words beside the pictures", "ask a question")
+    return spoken
 
 
 def _words(content: Any) -> Any:
-    return content if isinstance(content, str) else [p for p in content if p["type"] == "text"]
+    return (
+        content
+        if isinstance(content, str)
+        else [p for p in content if p["type"] == "text" and p["text"].strip()]
+    )
 
 
 def _grey(prepared: Prepared) -> Prepared:

@@ -18,7 +18,14 @@ from sightline.pictures.gateway import PictureSource, open_picture
 from sightline.pictures.limits import DEFAULT_LIMITS, PictureLimits
 from sightline.pictures.picture import Picture
 from sightline.prompt.encode import Encoded, Span, check_context, encode
-from sightline.prompt.messages import ImagePart, MediaPart, media_of, parse_messages
+from sightline.prompt.messages import (
+    DocumentPart,
+    ImagePart,
+    MediaPart,
+    VideoPart,
+    media_of,
+    parse_messages,
+)
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.resolution.layout import MediaLayout, Text, VisualLayout
 from sightline.resolution.policy import layout
@@ -112,11 +119,15 @@ class Preparer:
     def _open(self, part: MediaPart) -> Picture:
         if not isinstance(part, ImagePart):
             raise PromptError(
-                "content", f"a {type(part).__name__} is not read by this model", "give pictures"
+                "content", f"a {_kind(part)} is not read by this model", "give pictures"
             )
         return open_picture(
             cast(PictureSource, part.source), self.limits, over=self.spec.resolution.pixels.over
         )
+
+
+def _kind(part: VideoPart | DocumentPart) -> str:
+    return "video" if isinstance(part, VideoPart) else "document"
 
 
 def placeholders(item: MediaLayout) -> list[int | None]:

@@ -17,7 +17,8 @@ from sightline.model.generate import generate
 from sightline.model.prepare import Prepared, Preparer
 from sightline.model.text import TextStream
 from sightline.model.vlm import Vlm
-from sightline.prompt.grounding import read_geometry
+from sightline.prompt.encode import check_context
+from sightline.prompt.grounding import read_geometry, style_tokens
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.spec.sampling import Sampling
 
@@ -34,7 +35,7 @@ class Speaker:
     def answer(self, messages: Messages, options: Sampling) -> Answer:
         """One answer; beam search where `options` ask for it."""
         if options.beams > 1:
-            prepared = self.prepare(messages)
+            prepared = self.ready(messages, options)
             best = beam_search(self.model, prepared, options)[0]
             return self._spoken(prepared, list(best.token_ids), options)
         answering = Answering(self, messages, options)
@@ -44,7 +45,7 @@ class Speaker:
 
     def answer_all(self, conversations: Sequence[Messages], options: Sampling) -> list[Answer]:
         """Answers to several conversations, run as one batch, which changes none of them."""
-        items = [self.prepare(messages) for messages in conversations]
+        items = [self.ready(messages, options) for messages in conversations]
         tokens: list[list[int]] = [[] for _ in items]
         for chosen in generate(self.model, items, options):
             for row, token in enumerate(chosen):
@@ -52,10 +53,18 @@ class Speaker:
                     tokens[row].append(token)
         return [self._spoken(i, t, options) for i, t in zip(items, tokens, strict=True)]
 
+    def ready(self, messages: Messages, options: Sampling) -> Prepared:
+        """A prompt with room for its answer. Raises ContextOverflow where there is none."""
+        prepared = self.prepare(messages)
+        context = self.model.spec.language.context
+        check_context(prepared, context, answer_tokens=options.max_tokens)
+        return prepared
+
     def text_stream(self, options: Sampling) -> TextStream:
         """The text of one answer, to be fed with token ids."""
-        stop_ids = self.model.spec.prompt.stop_ids
-        return TextStream(self.tokenizer.stream(), options.stop, stop_ids)
+        prompt = self.model.spec.prompt
+        decoder = self.tokenizer.stream(keep=style_tokens(prompt.grounding))
+        return TextStream(decoder, options.stop, prompt.stop_ids)
 
     def finished(
         self, prepared: Prepared, tokens: list[int], text: TextStream, timings: Timings | None
@@ -72,11 +81,14 @@ class Speaker:
         return replace(answer, boxes=found.boxes, points=found.points, problems=found.problems)
 
     def _spoken(self, prepared: Prepared, tokens: list[int], options: Sampling) -> Answer:
-        text = self.text_stream(options)
+        """The answer in `tokens`, less those that were chosen after a stop string."""
+        text, said = self.text_stream(options), list[int]()
         for token in tokens:
-            text.push(token)
+            if text.finish is None:
+                text.push(token)
+                said.append(token)
         text.close()
-        return self.finished(prepared, tokens, text, None)
+        return self.finished(prepared, said, text, None)
 
 
 class Answering:
@@ -100,7 +112,7 @@ class Answering:
 
     def _run(self) -> Iterator[str]:
         clock = Clock()
-        prepared = self.speaker.prepare(self.messages)
+        prepared = self.speaker.ready(self.messages, self.options)
         clock.mark("prepare")
         visual_ND = self._encode(prepared)
         clock.mark("encode")

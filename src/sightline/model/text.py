@@ -32,25 +32,29 @@ class TextStream:
         if self.finish is not None:
             return ""
         if token_id in self.stop_ids:
-            self.finish = "stop"
-            return self._emit(self._held + self.decoder.finish())
+            return self._end("stop")
         return self._decide(self._held + self.decoder.push(token_id))
 
     def close(self) -> str:
         """The rest, when no more tokens come."""
-        if self.finish is not None:
-            return ""
+        return "" if self.finish is not None else self._end("length")
+
+    def _end(self, finish: Finish) -> str:
+        """Everything held back, up to a stop string in it."""
         piece = self._decide(self._held + self.decoder.finish())
         if self.finish is None:
-            self.finish = "length"
+            self.finish = finish
             piece += self._emit(self._held)
         return piece
 
     def _decide(self, waiting: str) -> str:
-        ends = [at for at in (waiting.find(stop) for stop in self.stop) if at >= 0]
-        if ends:
+        """Of several stop strings the one that is whole first ends the answer, so that the answer
+        does not depend on where tokens begin."""
+        found = [(waiting.find(stop), stop) for stop in self.stop if stop in waiting]
+        if found:
             self.finish = "stop"
-            return self._emit(waiting[: min(ends)])
+            _, at = min((at + len(stop), at) for at, stop in found)
+            return self._emit(waiting[:at])
         keep = max((_overlap(waiting, stop) for stop in self.stop), default=0)
         piece = self._emit(waiting[: len(waiting) - keep])
         self._held = waiting[len(waiting) - keep :]

@@ -89,10 +89,9 @@ def _by_blocks(
         k_BGSK = k_BGSK - k_BGSK.mean(2, keepdim=True)
     k_BGKS, v_BGSK = k_BGSK.contiguous().transpose(2, 3), v_BGSK.contiguous()
     out_BGRTK = torch.empty_like(q_BGRTK)
-    bytes_per_group = (
-        q_BGRTK[:, 0, ..., 0].numel() * min(BLOCK / queries, 1) * keys * q_BHTK.itemsize
-    )
-    for g in _pieces(groups, BLOCK_BYTES / bytes_per_group):
+    rows_per_group = q_BGRTK[:, 0, :, :BLOCK, 0].numel()
+    bytes_per_group = rows_per_group * keys * q_BHTK.itemsize
+    for g in _pieces(groups, BLOCK_BYTES // max(bytes_per_group, 1)):
         for t in _pieces(queries, BLOCK):
             seen = keys - queries + t.stop if mask.causal else keys
             scores_BGNS = q_BGRTK[:, g, :, t].flatten(2, 3) @ k_BGKS[:, g, :, :seen]
@@ -103,10 +102,10 @@ def _by_blocks(
     return out_BGRTK.flatten(1, 2)
 
 
-def _pieces(total: int, most: float) -> Iterator[slice]:
+def _pieces(total: int, most: int) -> Iterator[slice]:
     """0..total in equal runs of at most `most`, and of at least one."""
-    count = min(math.ceil(total / most), total)
-    edges = (total * i // count for i in range(count + 1))
+    count = math.ceil(total / max(most, 1))
+    edges = (total * i // max(count, 1) for i in range(count + 1))
     return (slice(*edge) for edge in itertools.pairwise(edges))
 
 

@@ -43,11 +43,21 @@ def pack(model: nn.Module) -> None:
     freed = 0
     with torch.no_grad():
         for host in _hosts(model):
-            if all(_runs_natively(part) for part in host.parts):
+            if all(_can_pack(part) for part in host.parts):
                 freed += _pack(host)
             if freed > RETURN_BYTES:
                 freed = _return_freed_memory()
     _return_freed_memory()
+
+
+def native(dtype: torch.dtype) -> bool:
+    """Whether this torch has oneDNN and oneDNN computes `dtype` on this CPU."""
+    operators = torch.ops.mkldnn
+    if not torch.backends.mkldnn.is_available() or not hasattr(operators, "_linear_pointwise"):
+        return False
+    if dtype == torch.bfloat16:
+        return bool(operators._is_mkldnn_bf16_supported())
+    return dtype == torch.float32
 
 
 def unpack(model: nn.Module) -> None:
@@ -116,18 +126,9 @@ def _hosts(model: nn.Module) -> Iterator[Joint | Matrix]:
     yield from (module for module in modules if isinstance(module, Matrix))
 
 
-def _runs_natively(matrix: Matrix) -> bool:
-    """Whether the matrix is plain and torch can lay it out for this CPU."""
-    values, operators = matrix.values, torch.ops.mkldnn
-    if matrix.kernel is not None or values.device.type != "cpu":
-        return False
-    if not torch.backends.mkldnn.is_available():
-        return False
-    if not hasattr(operators, "_reorder_linear_weight"):
-        return False
-    if values.dtype == torch.bfloat16:
-        return bool(operators._is_mkldnn_bf16_supported())
-    return values.dtype == torch.float32
+def _can_pack(matrix: Matrix) -> bool:
+    plain_on_cpu = matrix.kernel is None and matrix.values.device.type == "cpu"
+    return plain_on_cpu and native(matrix.values.dtype)
 
 
 def _pack(host: Joint | Matrix) -> int:

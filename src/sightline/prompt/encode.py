@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sightline.core.errors import ContextOverflow, PromptError
 from sightline.prompt.chat import ChatTemplate
@@ -110,7 +111,20 @@ def chat_template(tokenizer: Tokenizer, spec: PromptSpec) -> ChatTemplate:
     )
 
 
-def check_context(encoded: Encoded, context: int, *, answer_tokens: int = 0) -> None:
+class Counted(Protocol):
+    """A sequence of ids and where its media stand."""
+
+    @property
+    def token_ids(self) -> Sequence[int]: ...
+    @property
+    def spans(self) -> Sequence[Span]: ...
+    @property
+    def visual_tokens(self) -> int: ...
+    @property
+    def text_tokens(self) -> int: ...
+
+
+def check_context(encoded: Counted, context: int, *, answer_tokens: int = 0) -> None:
     """Raises ContextOverflow, naming the largest picture, if the prompt and `answer_tokens` more
     do not fit into `context` tokens."""
     total = len(encoded.token_ids) + answer_tokens
