@@ -9,21 +9,32 @@ from typing import Any
 
 import torch
 import yaml
-from pydantic import TypeAdapter, ValidationError
 
 from sightline import api
-from sightline.core.config import load_yaml, read_text
+from sightline.core.config import Spec, load_yaml, read_text
 from sightline.core.errors import SpecError
 from sightline.model.vlm import Vlm
 from sightline.prompt.files import load_tokenizer
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.spec.connector import ConnectorSpec
 from sightline.spec.model import ModelSpec
-from sightline.spec.resolution import FixedSpec
+from sightline.spec.resolution import ResolutionSpec
 from sightline.spec.train import TrainSpec
 from sightline.train.run import new_model
 
 FIELDS = ("model", "tokenizer", "train")
+FROM = {  # what the parts of a composed model say beside specs of their own
+    "vision": ("from", "layer", "class_token"),
+    "language": ("from",),
+    "prompt": ("template", "image_text", "grounding"),
+}
+
+
+class Between(Spec):
+    """What a composed model may declare anew."""
+
+    resolution: ResolutionSpec | None = None
+    connector: ConnectorSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +62,32 @@ class Recipe:
         return new_model(spec, train), load_tokenizer(self._path(self.data.get("tokenizer")))
 
     def _composed(self, data: Mapping[str, Any], train: TrainSpec) -> api.VisionLanguageModel:
-        vision, language = dict(data.get("vision") or {}), dict(data.get("language") or {})
-        for name, part in (("vision", vision), ("language", language)):
-            if "from" not in part:
-                raise SpecError(f"model.{name}.from", "is missing", "name a folder or a hub id")
+        self._check_composed(data)
+        vision, language, prompt = (dict(data.get(name, {})) for name in FROM)
+        own = {name: data[name] for name in Between.model_fields if name in data}
+        between = Between.parse(own, field="model")
         return api.compose(
             vision=self._source(vision.pop("from")),
             language=self._source(language.pop("from")),
-            connector=_connector(data.get("connector")),
-            resolution=_resolution(data.get("resolution")),
+            connector=between.connector,
+            resolution=between.resolution,
             dtype=train.dtype,
             seed=train.seed,
             **vision,
-            **language,
+            **prompt,
         )
+
+    def _check_composed(self, data: Mapping[str, Any]) -> None:
+        if "tokenizer" in self.data:
+            raise SpecError("tokenizer", "comes with model.language.from", "remove it")
+        refuse_unknown(data, "model", (*FROM, *Between.model_fields))
+        for name, known in FROM.items():
+            part = data.get(name, {})
+            if not isinstance(part, Mapping):
+                raise SpecError(f"model.{name}", f"is {part!r:.60}", "write a mapping of fields")
+            if "from" in known and not isinstance(part.get("from"), str):
+                raise SpecError(f"model.{name}.from", "is missing", "name a folder or a hub id")
+            refuse_unknown(part, f"model.{name}", known)
 
     def _source(self, name: str) -> str:
         """A folder beside the recipe, or the name as it stands."""
@@ -88,22 +111,38 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     data = load_yaml(read_text(path))
     for change in changes:
         _apply(data, change)
-    if unknown := sorted(set(data) - set(FIELDS)):
-        raise SpecError(unknown[0], "is unknown", f"use {', '.join(FIELDS)}")
+    refuse_unknown(data, "", FIELDS)
     return Recipe(data, path.parent)
 
 
+def refuse_unknown(data: Mapping[str, Any], field: str, known: Sequence[str]) -> None:
+    """Raises SpecError for a key that is none of `known`."""
+    if unknown := sorted(set(data) - set(known)):
+        where = f"{field}.{unknown[0]}" if field else unknown[0]
+        raise SpecError(where, "is unknown", f"use {', '.join(known)}")
+
+
 def _apply(data: Any, change: str) -> None:
-    name, found, value = change.partition("=")
+    name, found, text = change.partition("=")
     if not found:
         raise SpecError(change, "is no change", "write field=value")
     *outer, last = name.split(".")
     for key in outer:
         data = _step(data, key, name)
+    value = _value(name, text)
     if isinstance(data, list):
-        data[_index(data, last, name)] = yaml.safe_load(value)
+        data[_index(data, last, name)] = value
+    elif isinstance(data, dict):
+        data[last] = value
     else:
-        data[last] = yaml.safe_load(value)
+        raise SpecError(name, f"goes into {data!r:.60}, which has no fields", "mend the name")
+
+
+def _value(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SpecError(name, f"{text!r:.60} is not YAML", "quote it") from None
 
 
 def _step(data: Any, key: str, name: str) -> Any:
@@ -118,22 +157,6 @@ def _index(data: list[Any], key: str, name: str) -> int:
     if not key.isdigit() or int(key) >= len(data):
         raise SpecError(name, f"{key!r} is not one of {len(data)} entries", "count from 0")
     return int(key)
-
-
-def _connector(data: Any) -> ConnectorSpec | None:
-    if data is None:
-        return None
-    try:
-        parsed: ConnectorSpec = TypeAdapter(ConnectorSpec).validate_python(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(("model.connector", *map(str, first["loc"])))
-        raise SpecError(where, first["msg"].lower(), "see docs/connectors.md") from None
-    return parsed
-
-
-def _resolution(data: Any) -> FixedSpec | None:
-    return None if data is None else FixedSpec.parse(data, field="model.resolution")
 
 
 def cpu_threads(threads: int | None) -> None:

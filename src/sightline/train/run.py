@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
 
 import torch
 
+from sightline.core.errors import TrainError
 from sightline.data.feed import Steps, feed
 from sightline.data.scene_rows import scene_row
 from sightline.model.build import build_model
@@ -23,6 +24,7 @@ from sightline.train.checkpoint import Progress
 from sightline.train.loop import JsonlLog, Loss, Step, Watcher, run_stage
 from sightline.train.optim import MasterAdamW, linear_weights
 from sightline.train.stages import align, instruct
+from sightline.weights.fingerprint import fingerprint
 
 LogReader = Callable[[dict[str, float]], None]
 
@@ -64,9 +66,20 @@ class Run:
         if path is None:
             return Progress(), {}
         progress, tensors, moments = checkpoint.read(path)
+        self._check(path, progress, tensors)
         self.model.load_state_dict(tensors)
         self.told(f"resumed from {path.name}")
         return progress, moments
+
+    def _check(self, path: Path, progress: Progress, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Raises TrainError for a checkpoint that this recipe did not write."""
+        wanted = {name: t.shape for name, t in self.model.state_dict().items()}
+        stages = self.train.stages
+        fits = progress.stage < len(stages) and progress.step <= stages[progress.stage].steps
+        if not fits or {name: t.shape for name, t in tensors.items()} != wanted:
+            other = "other tensors" if fits else "other stages"
+            problem = f"was written by a recipe with {other}"
+            raise TrainError(str(path), problem, "name another folder for this run")
 
     def _stage(
         self, index: int, start: int, moments: dict[str, torch.Tensor] | None, log: JsonlLog
@@ -97,7 +110,14 @@ class Run:
         if next_step % self.train.checkpoint_every and next_step != stage.steps:
             return
         at = Progress(index, next_step)
-        checkpoint.write(self.folder, at, self.model.state_dict(), optim.tensors(), self.train.keep)
+        checkpoint.write(
+            self.folder,
+            at,
+            self.model.state_dict(),
+            optim.tensors(),
+            self.train.keep,
+            fingerprint(self.model.spec, self.tokenizer),
+        )
 
 
 def new_model(spec: ModelSpec, train: TrainSpec) -> Vlm:

@@ -1,0 +1,87 @@
+"""Batches of training rows: the same from any worker and any start, padded on the right."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.helpers.speaking import PAD, assistant, chat_spec, picture, tokenizer, user
+from torch import Tensor
+
+from sightline.data.feed import Steps, feed, training_batch
+from sightline.model.batch import Batch
+from sightline.model.prepare import Prepared, Preparer
+from sightline.nn.masks import Mask
+from sightline.spec.train import StageSpec
+from sightline.train.run import row_maker
+
+PREPARE = Preparer(chat_spec(), tokenizer())
+STAGE = StageSpec.parse(
+    {"kind": "instruct", "steps": 5, "batch": 3, "schedule": {"warmup_steps": 0},
+     "data": {"words": 40, "questions": 3, "sides": (24, 33)}}
+)  # fmt: skip
+
+
+def steps() -> Steps:
+    return Steps(row_maker(STAGE, PREPARE), STAGE.batch, PAD)
+
+
+def same(a: list[tuple[Batch, Tensor]], b: list[tuple[Batch, Tensor]]) -> bool:
+    return len(a) == len(b) and all(
+        torch.equal(x.token_ids_BT, y.token_ids_BT)
+        and torch.equal(x.visual_BT, y.visual_BT)
+        and torch.equal(x.positions_ABT, y.positions_ABT)
+        and x.pixels_V3HW is not None
+        and y.pixels_V3HW is not None
+        and torch.equal(x.pixels_V3HW, y.pixels_V3HW)
+        and torch.equal(targets_x, targets_y)
+        for (x, targets_x), (y, targets_y) in zip(a, b, strict=True)
+    )
+
+
+def test_any_number_of_workers_and_any_start() -> None:
+    whole = list(feed(steps(), 0, 5, workers=0))
+    assert same(list(feed(steps(), 0, 5, workers=1)), whole)
+    assert same(list(feed(steps(), 2, 5, workers=0)), whole[2:])
+    assert same(list(feed(steps(), 3, 5, workers=2)), whole[3:])
+    assert not same(whole[:1], whole[1:2])
+    assert list(feed(steps(), 5, 5, workers=0)) == []
+
+
+def test_a_batch_is_its_rows_padded_on_the_right() -> None:
+    row = row_maker(STAGE, PREPARE)
+    items = [row(3), row(4), row(5)]
+    batch, targets_BT = steps()[1]
+    lengths = [len(item.token_ids) for item in items]
+    assert len(set(lengths)) > 1 and batch.token_ids_BT.shape == (3, max(lengths))
+    assert batch.mask == Mask()
+    for i, (item, length) in enumerate(zip(items, lengths, strict=True)):
+        assert batch.token_ids_BT[i, :length].tolist() == item.token_ids
+        assert targets_BT[i, :length].tolist() == item.targets and any(item.targets)
+        assert torch.equal(batch.visual_BT[i, :length], item.visual_T)
+        assert bool((batch.token_ids_BT[i, length:] == PAD).all())
+        assert not targets_BT[i, length:].any() and not batch.visual_BT[i, length:].any()
+    assert torch.equal(batch.pixels_V3HW, torch.cat([item.pixels_V3HW for item in items]))
+
+
+def test_rows_with_and_without_pictures_share_a_batch() -> None:
+    made = [
+        PREPARE(messages, add_generation_prompt=False)
+        for messages in (
+            [user("Is it?"), assistant("yes")],
+            [user(picture(), picture(3, 3), "Is it red?"), assistant("no")],
+        )
+    ]
+    batch, targets_BT = training_batch(made, PAD)
+    assert batch.pixels_V3HW is not None and len(batch.pixels_V3HW) == 2
+    assert batch.visual_BT.sum(1).tolist() == [0, made[1].visual_tokens]
+    assert targets_BT.sum(1).tolist() == [sum(item.targets) for item in made]
+
+
+def failing(index: int) -> Prepared:
+    raise ZeroDivisionError(f"row {index}")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_row_that_fails_ends_the_feed(workers: int) -> None:
+    with pytest.raises(ZeroDivisionError, match="row 2"):
+        next(feed(Steps(failing, 1, PAD), 2, 3, workers))
