@@ -1,0 +1,148 @@
+"""Verbs and their options; what they do lives in the file of each verb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.cli.plan import plan
+
+app = typer.Typer(
+    help="Compose, train, evaluate, plan and serve vision-language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Model = Annotated[str, typer.Option(help="tiny (embedded), a folder, or a hub id.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+MaxTokens = Annotated[int, typer.Option(help="Longest answer, in tokens.")]
+Temperature = Annotated[float, typer.Option(help="0 is greedy.")]
+TopP = Annotated[float, typer.Option(help="Nucleus share, above 0 up to 1.")]
+Seed = Annotated[int, typer.Option(help="Seed of sampling.")]
+Dtype = Annotated[str, typer.Option(help="float32 or bfloat16; auto keeps the folder's own.")]
+
+
+@app.command()
+def ask(
+    words: Annotated[
+        list[str], typer.Argument(metavar="FILE... QUESTION", help="Pictures, then the question.")
+    ],
+    model: Model = "tiny",
+    max_tokens: MaxTokens = 128,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
+    beams: Annotated[int, typer.Option(help="Beam search with this many beams.")] = 1,
+    dtype: Dtype = "auto",
+    draw: Annotated[
+        Path | None, typer.Option(help="Save the picture with boxes and points.")
+    ] = None,
+    evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence", help="How much the answer rests on the picture, in nats a token."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask a question about pictures."""
+    from sightline.cli.ask import AskOptions, ask_command
+    from sightline.spec.sampling import Sampling
+
+    sampling = Sampling(
+        max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, beams=beams
+    )
+    ask_command(words, AskOptions(model, dtype, sampling, draw, evidence, as_json))
+
+
+@app.command()
+def chat(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="Pictures shown with the first question."),
+    ] = None,
+    model: Model = "tiny",
+    max_tokens: MaxTokens = 256,
+    temperature: Temperature = 0.0,
+    top_p: TopP = 1.0,
+    seed: Seed = 0,
+    dtype: Dtype = "auto",
+) -> None:
+    """Talk about pictures, turn after turn."""
+    from sightline.cli.chat import chat_command
+    from sightline.spec.sampling import Sampling
+
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+    chat_command(files or [], model, dtype, sampling)
+
+
+@app.command()
+def inspect(
+    model: Annotated[str, typer.Argument(help="tiny, a folder, or a hub id.")],
+    file: Annotated[str, typer.Argument(help="A picture.")],
+    question: Annotated[
+        str, typer.Option(help="The question asked about it.")
+    ] = "What is in the picture?",
+    out: Annotated[
+        Path | None, typer.Option(help="Save what the encoder sees as a picture.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the model is given: views, patches, tokens and the rendered prompt."""
+    from sightline.cli.inspect import inspect_command
+
+    inspect_command(model, file, question, out, as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the families that load, what each supports and how it is proved."""
+    from sightline.cli.models import models_command
+
+    models_command(as_json)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A YAML recipe.")],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Changes to the recipe.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; resumes what it holds.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all.")] = None,
+) -> None:
+    """Run all stages of a recipe; resumes where it stopped."""
+    from sightline.cli.train import train_command
+
+    train_command(recipe, changes or [], out, threads)
+
+
+@app.command(name="eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="tiny, a folder, or a hub id.")],
+    task: Annotated[str, typer.Argument(help="scenes")] = "scenes",
+    count: Annotated[int, typer.Option(help="Number of questions.")] = 500,
+    seed: Annotated[int, typer.Option(help="Seed of the held-out questions.")] = 0,
+    controls: Annotated[bool, typer.Option(help="Also without and with swapped pictures.")] = True,
+    batch: Annotated[int, typer.Option(help="Questions answered together.")] = 32,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.json and items.jsonl.")
+    ] = None,
+    fail_under: Annotated[
+        float | None, typer.Option(help="Exit with 1 below this percentage.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model, with the controls that say whether it looks."""
+    from sightline.cli.evaluate import EvalOptions, eval_command
+
+    eval_command(EvalOptions(model, task, count, seed, controls, batch, out, fail_under, as_json))
+
+
+app.command()(plan)

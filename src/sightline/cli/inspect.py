@@ -1,0 +1,130 @@
+"""`sightline inspect`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from rich.table import Table
+
+from sightline.api import load
+from sightline.cli.draw import COLOUR, save_picture
+from sightline.cli.pictures import check, opened
+from sightline.core.log import output
+from sightline.model.prepare import Prepared
+from sightline.prompt.tokenizer import Tokenizer
+from sightline.spec.model import ModelSpec
+
+
+def inspect_command(model: str, file: str, question: str, out: Path | None, as_json: bool) -> None:
+    """Print the way of one picture from pixels to tokens; save what the encoder sees."""
+    check([file])
+    vlm = load(model)
+    picture = opened(file, vlm)
+    content = [{"type": "image", "image": picture.rgb}, {"type": "text", "text": question}]
+    prepared = vlm.prepare([{"role": "user", "content": content}])
+    facts = describe(vlm.spec, prepared, vlm.tokenizer)
+    if as_json:
+        output().print_json(json.dumps(facts))
+    else:
+        _print(facts, picture.notes)
+    if out is not None:
+        save_picture(contact_sheet(vlm.spec, prepared), out)
+
+
+def describe(spec: ModelSpec, prepared: Prepared, tokenizer: Tokenizer) -> dict[str, Any]:
+    """Plain data: each view with its grid and tokens, and the prompt with spans folded up."""
+    views = []
+    for item in prepared.layout.features():
+        view = prepared.layout.views[item.view]
+        views.append(
+            {
+                "picture": view.media,
+                "resized": [view.resized.width, view.resized.height],
+                "view": [view.size.width, view.size.height],
+                "patch": spec.vision.patch,
+                "grid": [item.grid.rows, item.grid.cols],
+                "visual_tokens": item.tokens,
+            }
+        )
+    return {
+        "pictures": [[m.width, m.height] for m in prepared.media],
+        "views": views,
+        "prompt": folded(prepared, tokenizer),
+        "text_tokens": prepared.text_tokens,
+        "visual_tokens": prepared.visual_tokens,
+        "context": spec.language.context,
+    }
+
+
+def folded(prepared: Prepared, tokenizer: Tokenizer) -> str:
+    """The prompt as the model reads it, runs of visual tokens written as their number."""
+    pieces, at = [], 0
+    for span in prepared.spans:
+        pieces.append(tokenizer.decode(prepared.token_ids[at : span.start], skip_special=False))
+        pieces.append(f"[{span.stop - span.start} visual tokens]")
+        at = span.stop
+    pieces.append(tokenizer.decode(prepared.token_ids[at:], skip_special=False))
+    return "".join(pieces)
+
+
+def contact_sheet(spec: ModelSpec, prepared: Prepared) -> Image.Image:
+    """Every view as the encoder sees it, enlarged, with its patches outlined."""
+    assert prepared.pixels_V3HW is not None, "there is a picture"
+    tiles = [
+        _outlined(_seen(spec, pixels.numpy()), spec.vision.patch) for pixels in prepared.pixels_V3HW
+    ]
+    gap = 8
+    width = sum(tile.width + gap for tile in tiles) - gap
+    sheet = Image.new("RGB", (width, max(tile.height for tile in tiles)), "white")
+    for index, tile in enumerate(tiles):
+        sheet.paste(tile, (index * (tile.width + gap), 0))
+    return sheet
+
+
+def _seen(spec: ModelSpec, pixels_3HW: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Normalised pixels back to 0..255."""
+    pixels = spec.resolution.pixels
+    mean, std = (np.array(v, dtype=np.float32)[:, None, None] for v in (pixels.mean, pixels.std))
+    restored = (pixels_3HW * std + mean) * 255
+    return restored.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def _outlined(rgb: NDArray[np.uint8], patch: int) -> Image.Image:
+    scale = max(1, 448 // rgb.shape[1])
+    height, width = rgb.shape[0] * scale, rgb.shape[1] * scale
+    image = Image.fromarray(rgb).resize((width, height), Image.Resampling.NEAREST)
+    pen = ImageDraw.Draw(image)
+    for x in range(0, width + 1, patch * scale):
+        pen.line((x, 0, x, height), fill=COLOUR)
+    for y in range(0, height + 1, patch * scale):
+        pen.line((0, y, width, y), fill=COLOUR)
+    return image
+
+
+def _print(facts: dict[str, Any], notes: tuple[str, ...]) -> None:
+    table = Table(title="What the model is given")
+    for title in ("picture", "resized to", "view", "patch", "grid", "visual tokens"):
+        table.add_column(title, justify="right")
+    for view in facts["views"]:
+        sides = (f"{a} × {b}" for a, b in (view["resized"], view["view"]))
+        rows, cols = view["grid"]
+        table.add_row(
+            str(view["picture"]),
+            *sides,
+            str(view["patch"]),
+            f"{rows} × {cols}",
+            str(view["visual_tokens"]),
+        )
+    output().print(table)
+    output().print(facts["prompt"], markup=False, soft_wrap=True)
+    output().print(
+        f"{facts['text_tokens']} text + {facts['visual_tokens']} visual tokens of a "
+        f"context of {facts['context']}"
+    )
+    for note in notes:
+        output().print(f"note: {note}", markup=False)
