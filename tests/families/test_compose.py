@@ -74,3 +74,9 @@ def test_choices_that_contradict_the_tower() -> None:
         joined(SIGLIP, class_token="keep")
     with pytest.raises(FamilyError, match="layer"):
         joined(CLIP, layer=-9)
+
+
+@pytest.mark.parametrize("choice", [{"template": "chatml"}, {"image_text": "<picture>"}])
+def test_a_prompt_beside_the_language_folders_own(choice: dict[str, Any]) -> None:
+    with pytest.raises(FamilyError, match="own prompt"):
+        compose_spec(read_spec(CLIP), read_spec(LLAVA), **choice)

@@ -100,8 +100,14 @@ def _prompt(
     """The text model's prompt with an image token, its own or on the first free id; the vocabulary
     that this takes; what to say."""
     assert language.language is not None
-    if language.prompt is not None:
-        return language.prompt, language.language.vocab, ()
+    if (own := language.prompt) is not None:
+        if template is not None or image_text not in ("<image>", own.image.text):
+            raise FamilyError(
+                "language",
+                f"has its own prompt with {own.image.text}, another was chosen",
+                "leave out template and image_text, or give a text model alone",
+            )
+        return own, language.language.vocab, ()
     written = language.text_prompt or TextPrompt()
     if template is not None:
         written = replace(written, template=None)
