@@ -99,7 +99,7 @@ def test_masters_and_moments_are_what_the_trainer_allocates():
         data=spec_stage.ScenesSpec(),
         steps=200,
     )
-    adamw = optim.MasterAdamW(built.parameters(), recipe)
+    adamw = optim.MasterOptimizer(built.parameters(), recipe)
     adamw.step(1e-3, 1.0)
     held = sum(t.numel() * t.element_size() for t in adamw.tensors().values() if t.ndim)
     sample = workload(SPEC, [(28, 28)], text_tokens=20)

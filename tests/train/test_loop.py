@@ -16,11 +16,11 @@ from sightline.train import checkpoint, freeze
 from sightline.train.checkpoint import Progress
 from sightline.train.loop import Averages, JsonlLog, Step, run_stage
 from sightline.train.losses import next_token
-from sightline.train.optim import MasterAdamW, learning_rate
+from sightline.train.optim import MasterOptimizer, learning_rate
 
 
 def train(model, spec, data, watchers=(), optim=None, **options):
-    optim = MasterAdamW(model.parameters(), spec) if optim is None else optim
+    optim = MasterOptimizer(model.parameters(), spec) if optim is None else optim
     run_stage(model, optim, spec, next_token, data, watchers, **options)
     return optim
 
@@ -66,7 +66,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path, dtype, at):
     undisturbed = train(whole, spec, batches())
 
     killed = fresh(0, dtype)
-    optim = MasterAdamW(killed.parameters(), spec)
+    optim = MasterOptimizer(killed.parameters(), spec)
 
     def save(step):
         if step.step + 1 == at:
@@ -79,7 +79,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path, dtype, at):
     assert progress == Progress(0, at)
     resumed = fresh(7, dtype)
     resumed.load_state_dict(model_tensors)
-    again = MasterAdamW(resumed.parameters(), spec)
+    again = MasterOptimizer(resumed.parameters(), spec)
     again.load(optim_tensors)
     train(resumed, spec, batches(progress.step), optim=again, start=progress.step)
 
@@ -98,7 +98,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_anything_is_written(bad):
         return loss * bad if len(seen) == 3 else loss
 
     spec = stage()
-    optim = MasterAdamW(model.parameters(), spec)
+    optim = MasterOptimizer(model.parameters(), spec)
     weights = []
 
     def watch(step):
@@ -121,7 +121,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_anything_is_written()
         return loss + (loss - loss.detach()).sqrt()
 
     spec = stage()
-    optim = MasterAdamW(model.parameters(), spec)
+    optim = MasterOptimizer(model.parameters(), spec)
     with pytest.raises(TrainError) as caught:
         run_stage(model, optim, spec, loss_of, batches(), [seen.append])
     assert caught.value.field == "gradient" and not seen

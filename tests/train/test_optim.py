@@ -1,4 +1,4 @@
-"""Schedules against transformers', MasterAdamW against torch's AdamW, bit for bit."""
+"""Schedules against transformers', MasterOptimizer against torch's AdamW, bit for bit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import get_cosine_with_min_lr_schedule_with_warmup, get_wsd_sc
 from transformers.optimization import get_polynomial_decay_schedule_with_warmup
 
 from sightline.core.errors import TrainError
-from sightline.train.optim import MasterAdamW, learning_rate
+from sightline.train.optim import MasterOptimizer, learning_rate
 
 KINDS = ("cosine", "linear", "wsd")
 
@@ -123,7 +123,7 @@ SPEC = stage(weight_decay=0.1, clip=2.0, betas=(0.8, 0.99))
 @pytest.mark.parametrize("clip", [0.5, 1e9])
 def test_float32_steps_equal_torch_bit_for_bit(clip):
     mine, reference = parameters(), parameters()
-    optim, plain = MasterAdamW(mine, SPEC), Plain(reference, SPEC, fused=True)
+    optim, plain = MasterOptimizer(mine, SPEC), Plain(reference, SPEC, fused=True)
     unfused = Plain(parameters(), SPEC, foreach=False)
     for step in range(20):
         give(mine, gradients(step, mine))
@@ -140,7 +140,7 @@ def test_float32_steps_equal_torch_bit_for_bit(clip):
 def test_bfloat16_parameters_are_the_rounded_masters_of_a_float32_run():
     mine = parameters(torch.bfloat16)
     shadow = [nn.Parameter(p.detach().float()) for p in mine]
-    optim, plain = MasterAdamW(mine, SPEC), Plain(shadow, SPEC, fused=True)
+    optim, plain = MasterOptimizer(mine, SPEC), Plain(shadow, SPEC, fused=True)
     moved = 0
     for step in range(20):
         before = [p.detach().clone() for p in mine]
@@ -158,7 +158,7 @@ def test_bfloat16_parameters_are_the_rounded_masters_of_a_float32_run():
 def test_matrices_decay_and_vectors_do_not():
     params = parameters()
     before = [p.detach().clone() for p in params]
-    optim = MasterAdamW(params, SPEC)
+    optim = MasterOptimizer(params, SPEC)
     give(params, [torch.zeros_like(p) for p in params])
     optim.step(0.01, 1.0)
     for p, old in zip(params, before, strict=True):
@@ -170,7 +170,7 @@ def test_what_has_no_gradient_stays_as_it_is():
     """Neither decay nor old momentum moves a parameter that took no part in the step."""
     params = parameters()
     params[0].requires_grad_(False)
-    optim = MasterAdamW(params, SPEC)
+    optim = MasterOptimizer(params, SPEC)
     give(params[1:], gradients(0, params[1:]))
     optim.step(0.1, 1.0)
     before = [p.detach().clone() for p in params]
@@ -183,7 +183,7 @@ def test_what_has_no_gradient_stays_as_it_is():
 
 def test_a_parameter_used_twice_is_stepped_once():
     shared = nn.Linear(4, 4, bias=False)
-    optim = MasterAdamW(nn.Sequential(shared, shared).parameters(), SPEC)
+    optim = MasterOptimizer(nn.Sequential(shared, shared).parameters(), SPEC)
     assert len(optim.masters) == 1
 
 
@@ -196,13 +196,13 @@ def test_a_restored_optimiser_continues_bit_for_bit(dtype, at):
             optim.step(0.01, 1.0)
 
     undisturbed = parameters(dtype)
-    optim = MasterAdamW(undisturbed, SPEC)
+    optim = MasterOptimizer(undisturbed, SPEC)
     steps(optim, undisturbed, range(at))
     saved = {name: tensor.clone() for name, tensor in optim.tensors().items()}
     steps(optim, undisturbed, range(at, 10))
 
     resumed = parameters(dtype, seed=5)
-    other = MasterAdamW(resumed, SPEC)
+    other = MasterOptimizer(resumed, SPEC)
     other.load(saved)
     steps(other, resumed, range(at, 10))
     for a, b in zip(undisturbed, resumed, strict=True):
@@ -214,17 +214,17 @@ def test_a_restored_optimiser_continues_bit_for_bit(dtype, at):
 @pytest.mark.parametrize("other", [slice(1, None), slice(0, 2), [4, 3, 2, 1, 0]], ids=str)
 def test_moments_of_other_parameters_are_refused(other):
     params = parameters()
-    saved = MasterAdamW(params, SPEC).tensors()
+    saved = MasterOptimizer(params, SPEC).tensors()
     picked = params[other] if isinstance(other, slice) else [params[i] for i in other]
     with pytest.raises(TrainError) as caught:
-        MasterAdamW(picked, SPEC).load(saved)
+        MasterOptimizer(picked, SPEC).load(saved)
     assert caught.value.field == "optimiser"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_gradient_that_is_not_finite_changes_nothing(bad):
     params = parameters()
-    optim = MasterAdamW(params, SPEC)
+    optim = MasterOptimizer(params, SPEC)
     give(params, gradients(0, params))
     optim.step(0.01, 1.0)
     before = {name: tensor.clone() for name, tensor in optim.tensors().items()}

@@ -16,7 +16,7 @@ from sightline.core.errors import TrainError
 from sightline.model.batch import Batch
 from sightline.model.vlm import Vlm
 from sightline.spec.train import StageSpec
-from sightline.train.optim import MasterAdamW, learning_rate
+from sightline.train.optim import MasterOptimizer, learning_rate
 
 Loss = Callable[[Vlm, Batch, Tensor], Tensor]
 
@@ -44,7 +44,7 @@ class Watcher(Protocol):
 
 def run_stage(
     model: Vlm,
-    optim: MasterAdamW,
+    optim: MasterOptimizer,
     stage: StageSpec,
     loss_of: Loss,
     batches: Iterable[tuple[Batch, Tensor]],

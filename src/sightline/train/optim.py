@@ -16,8 +16,8 @@ from sightline.spec.train import ScheduleSpec, StageSpec
 MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 
 
-class MasterAdamW:
-    """AdamW (Loshchilov and Hutter 2019) that updates float32 copies of low-precision weights.
+class MasterOptimizer:
+    """AdamW (Loshchilov and Hutter 2019) on float32 copies of low-precision weights.
 
     Matrices decay, vectors (norms, biases, tokens) do not. Parameters already in float32 are
     their own masters. With `optimizer: muon` the weights of linear layers, given as `matrices`,

@@ -22,7 +22,7 @@ from sightline.spec.train import ScenesSpec, StageSpec, TrainSpec
 from sightline.train import checkpoint, freeze
 from sightline.train.checkpoint import Progress
 from sightline.train.loop import JsonlLog, Loss, Step, Watcher, run_stage
-from sightline.train.optim import MasterAdamW, linear_weights
+from sightline.train.optim import MasterOptimizer, linear_weights
 from sightline.train.stages import align, instruct
 from sightline.weights.fingerprint import fingerprint
 
@@ -86,7 +86,7 @@ class Run:
     ) -> None:
         stage = self.train.stages[index]
         self.told(f"stage {index} ({stage.kind}): {describe(freeze.apply(self.model, stage))}")
-        optim = MasterAdamW(self.model.parameters(), stage, linear_weights(self.model))
+        optim = MasterOptimizer(self.model.parameters(), stage, linear_weights(self.model))
         if moments is not None:
             optim.load(moments)
         prepare = Preparer(self.model.spec, self.tokenizer)
@@ -105,7 +105,7 @@ class Run:
             start=start,
         )
 
-    def _save(self, index: int, stage: StageSpec, optim: MasterAdamW, step: Step) -> None:
+    def _save(self, index: int, stage: StageSpec, optim: MasterOptimizer, step: Step) -> None:
         next_step = step.step + 1
         if next_step % self.train.checkpoint_every and next_step != stage.steps:
             return
