@@ -15,7 +15,7 @@ help:  ## show this list
 
 demo: .venv/.core  ## ask the embedded model about a picture and draw its answer
 	@mkdir -p build
-	$(BIN)/sightline ask examples/scene.png "Where is the red circle?" --draw build/demo.png
+	$(BIN)/sightline ask examples/scene.png "Where is the orange cross?" --draw build/demo.png
 
 test: check  ## lint, types and the default tests: what every change must pass
 	$(ONE_THREAD) $(BIN)/python -m pytest

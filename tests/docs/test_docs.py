@@ -269,13 +269,13 @@ def test_the_table_of_families_is_the_catalogue():
 
 @pytest.mark.skipif(not has_model, reason="no embedded model")
 def test_the_demo_finds_what_it_asks_for():
-    """The picture is a held-out scene; the answer's box is that of its only red circle."""
+    """The picture is a held-out scene; the answer's box is that of its only orange cross."""
     import sightline
     from sightline.data.worlds import scenes
 
     [(picture, question)] = re.findall(r'sightline ask (\S+) "(.+?)"', makefile())
-    assert question == "Where is the red circle?"
-    scene, _ = scenes.heldout(seed=2026, index=2015)
-    [circle] = [t for t in scene.things if (t.colour, t.shape) == ("red", "circle")]
+    assert question == "Where is the orange cross?"
+    scene, _ = scenes.heldout(seed=2026, index=2046, kinds=("locate",))
+    [cross] = [t for t in scene.things if (t.colour, t.shape) == ("orange", "cross")]
     [box] = sightline.load("tiny").ask(ROOT / picture, question).boxes
-    assert box.iou(circle.box.scaled(448, 448)) >= 0.5
+    assert box.iou(cross.box.scaled(448, 448)) >= 0.5
