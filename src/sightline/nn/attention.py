@@ -60,7 +60,7 @@ def _single_row(
 
 
 def _plain(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: BoundMask, scale: float) -> Tensor:
-    """softmax(q k^T · scale + mask) v with three matrix products; weights in float32."""
+    """softmax(q k^T · scale + mask) v written out, in the dtype of its inputs."""
     repeats = q_BHTK.shape[1] // k_BGSK.shape[1]
     k_BHSK, v_BHSK = _repeat(k_BGSK, repeats), _repeat(v_BGSK, repeats)
     scores_BHTS = (q_BHTK * scale) @ k_BHSK.transpose(2, 3)

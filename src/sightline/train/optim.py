@@ -19,7 +19,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")
 class MasterOptimizer:
     """AdamW (Loshchilov and Hutter 2019) on float32 copies of low-precision weights.
 
-    Matrices decay, vectors (norms, biases, tokens) do not. Parameters already in float32 are
+    Everything with two dimensions or more decays, vectors do not. Parameters already in float32 are
     their own masters. With `optimizer: muon` the weights of linear layers, given as `matrices`,
     follow Muon (Jordan et al. 2024; update scaled to AdamW's as in Moonlight, Liu et al. 2025).
     """
