@@ -136,8 +136,8 @@ def logits_elsewhere(folder: Path, vlm: VisionLanguageModel, messages: Any) -> T
     assert not any(report[key] for key in ("missing_keys", "mismatched_keys", "unexpected_keys"))
     prepared = vlm.prepare(messages)
     inputs = {"input_ids": torch.tensor([prepared.token_ids])}
-    if prepared.pixels_V3HW is not None:
-        inputs["pixel_values"] = prepared.pixels_V3HW
+    if prepared.pixels:
+        inputs["pixel_values"] = torch.stack(prepared.pixels)
     with torch.no_grad():
         return theirs.eval()(**inputs).logits[0]
 

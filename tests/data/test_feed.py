@@ -30,9 +30,8 @@ def same(a: list[tuple[Batch, Tensor]], b: list[tuple[Batch, Tensor]]) -> bool:
         torch.equal(x.token_ids_BT, y.token_ids_BT)
         and torch.equal(x.visual_BT, y.visual_BT)
         and torch.equal(x.positions_ABT, y.positions_ABT)
-        and x.pixels_V3HW is not None
-        and y.pixels_V3HW is not None
-        and torch.equal(x.pixels_V3HW, y.pixels_V3HW)
+        and len(x.pixels) == len(y.pixels) > 0
+        and all(map(torch.equal, x.pixels, y.pixels))
         and torch.equal(targets_x, targets_y)
         for (x, targets_x), (y, targets_y) in zip(a, b, strict=True)
     )
@@ -60,7 +59,8 @@ def test_a_batch_is_its_rows_padded_on_the_right() -> None:
         assert torch.equal(batch.visual_BT[i, :length], item.visual_T)
         assert bool((batch.token_ids_BT[i, length:] == PAD).all())
         assert not targets_BT[i, length:].any() and not batch.visual_BT[i, length:].any()
-    assert torch.equal(batch.pixels_V3HW, torch.cat([item.pixels_V3HW for item in items]))
+    given = [view for item in items for view in item.pixels]
+    assert len(given) == 3 and all(map(torch.equal, batch.pixels, given))
 
 
 def test_rows_with_and_without_pictures_share_a_batch() -> None:
@@ -72,7 +72,7 @@ def test_rows_with_and_without_pictures_share_a_batch() -> None:
         )
     ]
     batch, targets_BT = training_batch(made, PAD)
-    assert batch.pixels_V3HW is not None and len(batch.pixels_V3HW) == 2
+    assert [len(visual.pixels) for visual in batch.visuals] == [0, 2]
     assert batch.visual_BT.sum(1).tolist() == [0, made[1].visual_tokens]
     assert targets_BT.sum(1).tolist() == [sum(item.targets) for item in made]
 

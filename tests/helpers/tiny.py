@@ -12,11 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.core.geometry import Grid, Size
 from sightline.model.build import build_model
+from sightline.model.visual import VisualInput
 from sightline.model.vlm import Vlm
 from sightline.nn.norm import LayerNorm, RmsNorm
+from sightline.resolution.layout import Canvas, Features, MediaLayout, View, VisualLayout
 from sightline.spec import ModelSpec
 
+NO_PICTURE = VisualInput()
 Json = dict[str, Any]
 
 VOCAB, PAD, STOPS, IMAGE = 48, 0, (1, 2), 3
@@ -186,7 +190,23 @@ class Item:
     token_ids: tuple[int, ...]
     visual_T: Tensor
     positions_AT: Tensor
-    pixels_V3HW: Tensor | None
+    visual: VisualInput = NO_PICTURE
+
+    @property
+    def pixels_V3HW(self) -> Tensor | None:
+        """Views of one size as one tensor."""
+        return torch.stack(self.visual.pixels) if self.visual.pixels else None
+
+
+def shown(pixels_V3HW: Tensor | None, tokens: int) -> VisualInput:
+    """Each view as a media item of its own, `tokens` of the sequence."""
+    if pixels_V3HW is None:
+        return VisualInput()
+    size = Size(pixels_V3HW.shape[3], pixels_V3HW.shape[2])
+    count = len(pixels_V3HW)
+    views = tuple(View(i, Canvas(size), size, Canvas(size)) for i in range(count))
+    media = tuple(MediaLayout((Features(i, tokens, Grid(1, tokens)),)) for i in range(count))
+    return VisualInput(VisualLayout(views, media), tuple(pixels_V3HW))
 
 
 def item(
@@ -204,7 +224,7 @@ def item(
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(views, 3, side, side, generator=generator) if views else None
     token_ids = torch.tensor(ids)
-    return Item(tuple(ids), token_ids == IMAGE, torch.arange(len(ids))[None], pixels)
+    return Item(tuple(ids), token_ids == IMAGE, torch.arange(len(ids))[None], shown(pixels, visual))
 
 
 def words(count: int, seed: int = 0) -> list[int]:

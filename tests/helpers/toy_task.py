@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from tests.helpers.tiny import Item, item, tiny_spec
+from tests.helpers.tiny import VISUAL, Item, item, shown, tiny_spec
 from torch import Tensor
 
 from sightline.model.batch import Batch, collate
@@ -41,7 +41,7 @@ def question(step: int, row: int, bright: bool) -> Item:
     one = item(words, 1, [8, BRIGHT if bright else DARK], seed=100 * step + row)
     assert one.pixels_V3HW is not None
     pixels = 0.3 * one.pixels_V3HW + (1.0 if bright else -1.0)
-    return Item(one.token_ids, one.visual_T, one.positions_AT, pixels)
+    return Item(one.token_ids, one.visual_T, one.positions_AT, shown(pixels, VISUAL))
 
 
 def batch_of(step: int, rows: int = 4) -> tuple[Batch, Tensor]:

@@ -47,16 +47,14 @@ def test_documents_are_named_exactly_where_lengths_differ(items, side):
 @given(ITEMS, SIDE)
 def test_views_are_in_the_order_of_their_places(items, side):
     batch = collate(items, 0, side)
-    views = [view for one in items if one.pixels_V3HW is not None for view in one.pixels_V3HW]
-    if not views:
-        assert batch.pixels_V3HW is None
-    else:
-        assert torch.equal(batch.pixels_V3HW, torch.stack(views))
+    views = [view for one in items for view in one.visual.pixels]
+    assert len(batch.visuals) == len(items) and len(batch.pixels) == len(views)
+    assert all(a is b for a, b in zip(batch.pixels, views, strict=True))
 
 
 def test_three_position_axes_are_kept():
     positions = torch.stack([torch.arange(3), torch.arange(3) * 2, torch.zeros(3, dtype=int)])
-    three = Item((4, 5, 6), torch.zeros(3, dtype=torch.bool), positions, None)
+    three = Item((4, 5, 6), torch.zeros(3, dtype=torch.bool), positions)
     batch = collate([three, three], 0, "left")
     assert torch.equal(batch.positions_ABT, positions[:, None].expand(3, 2, 3))
 
@@ -64,7 +62,7 @@ def test_three_position_axes_are_kept():
 def test_moving_a_batch_changes_pixels_only_in_dtype():
     batch = collate([item([4], 1), item(words(9))], 0, "right")
     moved = batch.to(torch.device("cpu"), torch.bfloat16)
-    assert moved.pixels_V3HW.dtype == torch.bfloat16
-    assert torch.equal(moved.pixels_V3HW, batch.pixels_V3HW.bfloat16())
+    assert [view.dtype for view in moved.pixels] == [torch.bfloat16]
+    assert torch.equal(moved.pixels[0], batch.pixels[0].bfloat16())
     assert moved.token_ids_BT.dtype == moved.positions_ABT.dtype == torch.int64
     assert torch.equal(moved.mask.document_BS, batch.mask.document_BS)

@@ -22,7 +22,8 @@ def by_hand(vlm: Any, messages: Any, answer: list[int], pixels: float | None = N
     """Mean log p of the answer's tokens, one forward pass per token."""
     prepared = vlm.prepare(messages)
     if pixels is not None:
-        prepared.pixels_V3HW.fill_(pixels)
+        for view in prepared.pixels:
+            view.fill_(pixels)
     total = 0.0
     for n, token in enumerate(answer):
         logits = reference_logits(vlm.model, prepared, answer[:n])[-1].double()

@@ -13,6 +13,7 @@ from tests.helpers.tiny import DECODERS, IMAGE, PAD, STOPS, item, tiny_model, ti
 from sightline.core.errors import ContextOverflow, PlaceholderMismatch, SamplingError
 from sightline.model.generate import Decoding, generate
 from sightline.model.reference import reference_greedy, reference_logits
+from sightline.model.visual import VisualInput
 from sightline.spec.sampling import Sampling
 
 TOLERANCE = 1e-5
@@ -150,8 +151,8 @@ def test_one_seed_gives_one_answer_and_another_seed_another():
 def test_encodings_made_before_give_the_same_logits():
     model = model_of("base")
     with torch.inference_mode():
-        visual_ND = model.encode(ITEMS[2].pixels_V3HW)
-        blind = replace(ITEMS[2], pixels_V3HW=None)
+        visual_ND = model.encode([ITEMS[2].visual])
+        blind = replace(ITEMS[2], visual=VisualInput())
         given = Decoding(model, [blind], 1, visual_ND)
         assert torch.equal(given.logits_BV, Decoding(model, [ITEMS[2]], 1).logits_BV)
 
@@ -211,7 +212,7 @@ def test_beams_are_refused_token_by_token():
 
 def test_a_prompt_that_reserves_too_few_places_is_refused():
     one = item([IMAGE, 5])
-    wrong = replace(one, pixels_V3HW=ITEMS[0].pixels_V3HW)
+    wrong = replace(one, visual=ITEMS[0].visual)
     with pytest.raises(PlaceholderMismatch, match=r"reserves 1 .* emits 4"):
         next(generate(model_of("base"), [wrong], Sampling(max_tokens=2)))
 

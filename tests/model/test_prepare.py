@@ -44,10 +44,7 @@ PARTS = st.lists(st.one_of(SIDES, st.sampled_from(["Is it red?", "<image>", "日
 def same(a: Prepared, b: Prepared) -> None:
     assert a.token_ids == b.token_ids and a.targets == b.targets
     assert a.spans == b.spans and a.layout == b.layout and a.media == b.media
-    if a.pixels_V3HW is None or b.pixels_V3HW is None:
-        assert a.pixels_V3HW is b.pixels_V3HW
-    else:
-        assert torch.equal(a.pixels_V3HW, b.pixels_V3HW)
+    assert all(torch.equal(x, y) for x, y in zip(a.pixels, b.pixels, strict=True))
 
 
 def conversation(turns: list[list[Any]]) -> list[dict[str, Any]]:
@@ -75,11 +72,10 @@ def test_layout_placeholders_and_rows_are_one_number(vlm: Any, turns: list[list[
     assert [s.stop - s.start for s in spans] == [m.tokens for m in prepared.layout.media]
     assert all(bool(prepared.visual_T[s.start : s.stop].all()) for s in spans)
     if sides:
-        assert prepared.pixels_V3HW is not None
         with torch.no_grad():
-            assert len(vlm.model.encode(prepared.pixels_V3HW)) == prepared.visual_tokens
+            assert len(vlm.model.encode([prepared.visual])) == prepared.visual_tokens
     else:
-        assert prepared.pixels_V3HW is None and not spans
+        assert prepared.pixels == () and not spans
     assert vlm.logits(prepared).shape == (len(prepared.token_ids), vlm.spec.language.vocab)
 
 
@@ -91,10 +87,9 @@ def test_pictures_of_two_sizes_and_in_the_second_turn() -> None:
         "<|user|>" + "<image>" * VISUAL + "What?<|assistant|>a ring<|end|><|user|>And"
         + "<image>" * VISUAL + "this?<|assistant|>"
     )  # fmt: skip
-    assert both.pixels_V3HW is not None
-    for row, one in enumerate((wide, tall)):
-        alone = VLM.prepare([user(one, "x")]).pixels_V3HW
-        assert alone is not None and torch.equal(both.pixels_V3HW[row : row + 1], alone)
+    for view, one in zip(both.pixels, (wide, tall), strict=True):
+        (alone,) = VLM.prepare([user(one, "x")]).pixels
+        assert torch.equal(view, alone)
     assert [s.media for s in both.spans] == [0, 1]
     swapped = [user(tall, "What?"), assistant("a ring"), user("And", wide, "this?")]
     assert VLM.prepare(swapped).token_ids == both.token_ids
@@ -129,7 +124,7 @@ def test_training_rows_and_answers_read_what_prepare_gives(monkeypatch: Any) -> 
     left = collate(wanted, VLM.spec.prompt.pad_id, "left")
     assert torch.equal(answered.token_ids_BT, left.token_ids_BT)
     assert torch.equal(answered.visual_BT, left.visual_BT)
-    assert torch.equal(answered.pixels_V3HW, left.pixels_V3HW)
+    assert all(torch.equal(a, b) for a, b in zip(answered.pixels, left.pixels, strict=True))
     VLM.ask(asked[1], max_tokens=1)
     assert fed[1].token_ids_BT[0].tolist() == wanted[1].token_ids
 
@@ -152,8 +147,8 @@ def test_every_source_of_a_picture_is_the_same_picture(tmp_path: Any) -> None:
 def test_the_models_own_background_lies_under_transparency() -> None:
     dark = speaking(resolution={"pixels": {"over": (0, 0, 0)}})
     clear = np.zeros((9, 9, 4), dtype=np.uint8)
-    black, white = (v.prepare([user(clear, "x")]).pixels_V3HW for v in (dark, VLM))
-    assert black is not None and white is not None and bool((black < white).all())
+    (black,), (white,) = (v.prepare([user(clear, "x")]).pixels for v in (dark, VLM))
+    assert bool((black < white).all())
 
 
 @pytest.mark.parametrize("kind", ["video", "document"])

@@ -11,6 +11,7 @@ from tests.helpers.tiny import (
     VOCAB,
     item,
     randomise,
+    shown,
     tiny_model,
     tiny_spec,
     words,
@@ -83,9 +84,10 @@ def test_pictures_change_what_follows_them_and_nothing_before():
 def test_views_are_encoded_each_by_itself():
     model = tiny_model()
     pixels = item(3, seed=4).pixels_V3HW
+    assert pixels is not None
     with torch.inference_mode():
-        together = model.encode(pixels)
-        alone = torch.cat([model.encode(view[None]) for view in pixels])
+        together = model.encode([shown(pixels, VISUAL)])
+        alone = torch.cat([model.encode([shown(view[None], VISUAL)]) for view in pixels])
     assert together.shape == (3 * VISUAL, model.spec.language.width)
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
 

@@ -139,10 +139,10 @@ def test_a_packed_model_is_the_model_in_bfloat16(case):
 @pytest.mark.parametrize("depth", [1, 3])
 def test_packed_encoders_and_connectors_too(mlp, depth):
     model = model_of(vision={"mlp": mlp, "activation": "quick_gelu"}, connector={"depth": depth})
-    plain = model.encode(ONE.pixels_V3HW)
+    plain = model.encode([ONE.visual])
     pack(model)
     with torch.no_grad():
-        torch.testing.assert_close(model.encode(ONE.pixels_V3HW), plain, rtol=0, atol=1e-5)
+        torch.testing.assert_close(model.encode([ONE.visual]), plain, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", DECODERS)
@@ -258,7 +258,7 @@ def test_a_packed_model_is_not_trained(trained):
 def test_frozen_parts_may_run_with_gradients_on():
     model = model_of().requires_grad_(False)
     pack(model)
-    model.encode(ONE.pixels_V3HW)
+    model.encode([ONE.visual])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64], ids=str)

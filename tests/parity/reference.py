@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers as hf
 from safetensors.torch import load_file, save_file
-from tests.helpers.tiny import Item
+from tests.helpers.tiny import Item, shown
 from torch import Tensor, nn
 
 from sightline.language.decoder import Decoder
@@ -137,7 +137,7 @@ def conversation(*parts: list[int] | int, tokens: int, seed: int = 0, image: int
         count += part if isinstance(part, int) else 0
     t = torch.tensor(ids)
     views = pictures(count, seed) if count else None
-    return Item(tuple(ids), t == image, torch.arange(len(ids))[None], views)
+    return Item(tuple(ids), t == image, torch.arange(len(ids))[None], shown(views, tokens))
 
 
 def conversations(tokens: int, image: int = IMAGE) -> dict[str, Item]:

@@ -123,7 +123,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 def text(count: int, seed: int) -> Item:
     ids = ref.words(count, seed)
-    return Item(tuple(ids), torch.zeros(count).bool(), torch.arange(count)[None], None)
+    return Item(tuple(ids), torch.zeros(count).bool(), torch.arange(count)[None])
 
 
 ITEMS = {"short": text(3, 1), "middle": text(14, 2), "long": text(40, 3)}

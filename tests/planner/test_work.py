@@ -6,6 +6,7 @@ import weakref
 
 import pytest
 import torch
+from tests.helpers.tiny import shown
 from tests.planner.specs import LANGUAGES, SWITCHES, VISIONS, decoder, model, vit
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -70,7 +71,7 @@ def test_flops_are_torchs(name):
     unseen_later = width * sum(tokens + 1 - kept for kept in windowed)
     cache = module.language.new_cache(1, tokens + 1)
 
-    encode = counted(lambda: module.encode(pixels(spec)))
+    encode = counted(lambda: module.encode([shown(pixels(spec), 1)]))
     prefill = counted(lambda: step(module, tokens, cache))
     decode = counted(lambda: step(module, 1, cache))
 
@@ -182,6 +183,6 @@ def test_workspace_is_an_upper_estimate_within_a_factor_of_two(kind, width, head
     module, peak = built(spec), Peak()
     cache = module.language.new_cache(1, work.prompt_tokens)
     with torch.inference_mode(), peak:
-        module.encode(pixels(spec))
+        module.encode([shown(pixels(spec), 1)])
         step(module, work.prompt_tokens, cache)
     assert peak.most <= work.workspace_bytes <= 2 * peak.most

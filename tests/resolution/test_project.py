@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.core.geometry import Box, MediaSize, Point, Size
-from sightline.resolution.fixed import views
+from sightline.core.geometry import Box, Point, Size
+from sightline.resolution import fixed
 from sightline.resolution.layout import Canvas, View
 from sightline.resolution.project import from_view, to_view
 from sightline.spec import FixedSpec, PixelSpec
@@ -45,7 +45,7 @@ def test_there_and_back(view, place):
 
 @given(st.sampled_from(["squash", "crop", "pad"]), sides, sides)
 def test_corners_of_the_window_come_from_the_picture(fit, width, height):
-    [view] = views(FixedSpec(size=224, fit=fit), MediaSize(width, height))
+    view = fixed.view(FixedSpec(size=224, fit=fit), Size(width, height), (0,))
     seen = from_view(view, Box(0, 0, 224, 224))
     if fit == "squash":
         assert corners(seen) == pytest.approx((0, 0, width, height))
@@ -65,7 +65,8 @@ def test_a_drawn_box_is_seen_where_it_is_said_to_be(fit, width, height):
     picture = np.zeros((height, width, 3), np.uint8)
     picture[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)] = 255
     pixels = PixelSpec(resample="bilinear", mean=(0, 0, 0), std=(1, 1, 1))
-    [view] = views(FixedSpec(size=224, fit=fit, pixels=pixels), MediaSize(width, height))
+    policy = FixedSpec(size=224, fit=fit, pixels=pixels)
+    view = fixed.view(policy, Size(width, height), (0,))
     rows, columns = np.nonzero(render(picture, view, pixels)[0].numpy() > 0.5)
     expected = to_view(view, box)
     found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)

@@ -27,7 +27,7 @@ def train(model, spec, data, watchers=(), optim=None, **options):
 
 def prompt_of(one):
     """The conversation without its answer."""
-    return Item(one.token_ids[:-1], one.visual_T[:-1], one.positions_AT[:, :-1], one.pixels_V3HW)
+    return Item(one.token_ids[:-1], one.visual_T[:-1], one.positions_AT[:, :-1], one.visual)
 
 
 def test_the_model_learns_to_look():
@@ -135,7 +135,7 @@ def test_data_that_end_too_early_are_an_error_and_too_many_are_not_drawn():
     data = batches()
     train(fresh(), stage(steps=5), data)
     following, _ = next(data)
-    assert torch.equal(following.pixels_V3HW, batch_of(5)[0].pixels_V3HW)
+    assert all(map(torch.equal, following.pixels, batch_of(5)[0].pixels))
 
 
 @pytest.mark.parametrize(

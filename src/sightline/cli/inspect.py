@@ -74,9 +74,8 @@ def folded(prepared: Prepared, tokenizer: Tokenizer) -> str:
 
 def contact_sheet(spec: ModelSpec, prepared: Prepared) -> Image.Image:
     """Every view as the encoder sees it, enlarged, with its patches outlined."""
-    assert prepared.pixels_V3HW is not None, "there is a picture"
     tiles = [
-        _outlined(_seen(spec, pixels.numpy()), spec.vision.patch) for pixels in prepared.pixels_V3HW
+        _outlined(_seen(spec, pixels.numpy()), spec.vision.patch) for pixels in prepared.pixels
     ]
     gap = 8
     width = sum(tile.width + gap for tile in tiles) - gap

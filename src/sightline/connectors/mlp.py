@@ -8,6 +8,7 @@ import itertools
 
 from torch import Tensor, nn
 
+from sightline.connectors.context import ViewContext
 from sightline.nn.linear import Linear
 from sightline.nn.mlp import activate
 from sightline.spec.connector import LinearSpec, MlpSpec
@@ -20,7 +21,7 @@ class LinearConnector(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList([Linear(inputs, outputs, bias=spec.bias)])
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, ctx: ViewContext) -> Tensor:
         projected: Tensor = self.layers[0](x)
         return projected
 
@@ -37,7 +38,7 @@ class MlpConnector(nn.Module):
         )
         self.activation = spec.activation
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, ctx: ViewContext) -> Tensor:
         x = self.layers[0](x)
         for layer in self.layers[1:]:
             x = layer(activate(x, self.activation))

@@ -31,12 +31,18 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class MediaSize:
-    """What a layout needs to know of one picture or clip: pixels, frames and frames per second."""
+    """What a layout needs to know of one picture or clip, from its header alone.
+
+    `video` says that it was given as a clip, be it of one frame; `keyframes` are the frames that
+    its file stores whole, where the file says so.
+    """
 
     width: int
     height: int
     frames: int = 1
     fps: float | None = None
+    video: bool = False
+    keyframes: tuple[int, ...] = ()
 
     @property
     def size(self) -> Size:

@@ -41,7 +41,7 @@ def training_batch(items: Sequence[Prepared], pad_id: int) -> tuple[Batch, Tenso
     for row, item in enumerate(items):
         targets_BT[row, : len(item.targets)] = torch.tensor(item.targets, dtype=torch.bool)
     return Batch(
-        batch.token_ids_BT, batch.visual_BT, batch.positions_ABT, Mask(), batch.pixels_V3HW
+        batch.token_ids_BT, batch.visual_BT, batch.positions_ABT, Mask(), batch.visuals
     ), targets_BT
 
 

@@ -1,6 +1,6 @@
 """Prepared sequences side by side."""
 
-# B sequences  T tokens  A position axes  V views
+# B sequences  T tokens  A position axes
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from sightline.model.visual import VisualInput
 from sightline.nn.masks import PADDING, Mask
 
 
@@ -24,29 +25,33 @@ class Sequenced(Protocol):
     @property
     def positions_AT(self) -> Tensor: ...
     @property
-    def pixels_V3HW(self) -> Tensor | None: ...
+    def visual(self) -> VisualInput: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """token_ids int64[B, T]; visual bool[B, T] marks placeholders; positions int64[A, B, T];
-    pixels float[V, 3, height, width] of all views in sequence order, or None."""
+    visuals: what each row shows."""
 
     token_ids_BT: Tensor
     visual_BT: Tensor
     positions_ABT: Tensor
     mask: Mask
-    pixels_V3HW: Tensor | None = None
+    visuals: tuple[VisualInput, ...] = ()
+
+    @property
+    def pixels(self) -> tuple[Tensor, ...]:
+        """All views, in the order of the rows."""
+        return tuple(view for visual in self.visuals for view in visual.pixels)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
         """On `device`, pixels in `dtype`."""
-        pixels = None if self.pixels_V3HW is None else self.pixels_V3HW.to(device, dtype)
         return Batch(
             self.token_ids_BT.to(device),
             self.visual_BT.to(device),
             self.positions_ABT.to(device),
             self.mask.with_tables(lambda table: table.to(device)),
-            pixels,
+            tuple(visual.to(device, dtype) for visual in self.visuals),
         )
 
 
@@ -66,11 +71,10 @@ def collate(items: Sequence[Sequenced], pad_id: int, side: Literal["left", "righ
         positions_ABT[:, row, span] = item.positions_AT
         document_BS[row, span] = 0
     even = min(lengths) == longest
-    views = [item.pixels_V3HW for item in items if item.pixels_V3HW is not None]
     return Batch(
         token_ids_BT,
         visual_BT,
         positions_ABT,
         Mask(document_BS=None if even else document_BS),
-        torch.cat(views) if views else None,
+        tuple(item.visual for item in items),
     )

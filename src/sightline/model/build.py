@@ -60,7 +60,7 @@ def build_model(
     """
     with torch.device(device):
         encoder = build_vision(spec.vision) if vision is None else vision
-        connector = build_connector(spec.connector, spec.vision.width, spec.language.width)
+        connector = build_connector(spec.connector, spec.vision.out_width, spec.language.width)
         match spec.fusion:
             case InterleaveSpec():
                 language = build_decoder(spec.language)

@@ -58,5 +58,4 @@ def _words(content: Any) -> Any:
 
 def _grey(prepared: Prepared) -> Prepared:
     """Normalised pixels of the mean colour are zeros."""
-    pixels = prepared.pixels_V3HW
-    return replace(prepared, pixels_V3HW=None if pixels is None else torch.zeros_like(pixels))
+    return replace(prepared, pixels=tuple(torch.zeros_like(view) for view in prepared.pixels))

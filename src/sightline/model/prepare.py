@@ -1,6 +1,6 @@
 """From messages to what the model reads: the one path of training, evaluation and serving."""
 
-# T tokens  A position axes  V views
+# T tokens  A position axes
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sightline.core.errors import PromptError
 from sightline.core.geometry import MediaSize
+from sightline.model.visual import VisualInput
 from sightline.pictures.gateway import PictureSource, open_picture
 from sightline.pictures.limits import DEFAULT_LIMITS, PictureLimits
 from sightline.pictures.picture import Picture
@@ -29,6 +30,7 @@ from sightline.prompt.messages import (
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.resolution.layout import MediaLayout, Text, VisualLayout
 from sightline.resolution.policy import layout
+from sightline.resolution.positions import positions
 from sightline.spec.model import ModelSpec
 from sightline.vision.pixels import render_all
 
@@ -43,7 +45,8 @@ class Prepared:
         spans: where each media item stands in `token_ids`.
         layout: views and visual tokens, counted once.
         media: sizes of the user's pictures, in the order of the conversation.
-        pixels_V3HW: float32 encoder input of every view, or None without pictures.
+        pixels: encoder input of every view, float32[3 · frames, height, width].
+        positions: the place of each token, a list for every axis.
         notes: what was done to the pictures on the way in.
     """
 
@@ -52,7 +55,8 @@ class Prepared:
     spans: tuple[Span, ...]
     layout: VisualLayout
     media: tuple[MediaSize, ...]
-    pixels_V3HW: Tensor | None
+    pixels: tuple[Tensor, ...]
+    positions: list[list[int]]
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -68,8 +72,13 @@ class Prepared:
 
     @cached_property
     def positions_AT(self) -> Tensor:
-        """int64[1, T]: the place of each token."""
-        return torch.arange(len(self.token_ids))[None]
+        """int64[A, T]: the place of each token on every axis."""
+        return torch.tensor(self.positions, dtype=torch.int64)
+
+    @property
+    def visual(self) -> VisualInput:
+        """What the encoder is given."""
+        return VisualInput(self.layout, self.pixels)
 
     @property
     def visual_tokens(self) -> int:
@@ -107,13 +116,18 @@ class Preparer:
             add_generation_prompt=add_generation_prompt,
         )
         check_context(encoded, self.spec.language.context)
-        pixels = None
-        if visual.views:
-            rgb = [picture.rgb for picture in pictures]
-            pixels = render_all(rgb, visual, self.spec.resolution.pixels)
+        rgb = [picture.rgb for picture in pictures]
+        pixels = render_all(rgb, visual, self.spec.resolution.pixels)
         notes = tuple(note for picture in pictures for note in picture.notes)
         return Prepared(
-            encoded.token_ids, encoded.targets, encoded.spans, visual, media, pixels, notes
+            encoded.token_ids,
+            encoded.targets,
+            encoded.spans,
+            visual,
+            media,
+            pixels,
+            positions(self.spec, len(encoded.token_ids)),
+            notes,
         )
 
     def _open(self, part: MediaPart) -> Picture:

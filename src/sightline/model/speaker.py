@@ -132,9 +132,9 @@ class Answering:
     @torch.inference_mode()
     def _encode(self, prepared: Prepared) -> Tensor | None:
         model = self.speaker.model
-        if prepared.pixels_V3HW is None:
+        if not prepared.pixels:
             return None
-        return model.encode(prepared.pixels_V3HW.to(model.device, model.dtype))
+        return model.encode([prepared.visual.to(model.device, model.dtype)])
 
 
 @dataclass(slots=True)

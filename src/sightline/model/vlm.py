@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from sightline.fusion.interleave import interleave
 from sightline.language.decoder import Decoder
 from sightline.model.batch import Batch
+from sightline.model.visual import VisualInput, assembled, view_tokens
 from sightline.nn.kv_cache import KvCache
 from sightline.spec.model import ModelSpec
 
@@ -17,8 +20,9 @@ from sightline.spec.model import ModelSpec
 class Vlm(nn.Module):
     """Vision encoder, connector and language model, joined by the fusion of the spec.
 
-    `vision` maps float[V, 3, height, width] to [V, rows, width]; `connector` maps its rows to
-    the language width. Any module with these shapes can stand in.
+    `vision` maps float[V, channels, height, width] to [V, rows, width]; `connector` maps these and
+    a `ViewContext` to [V, tokens, language width]. Any module with these shapes can stand in.
+    `learned` are the vectors that layouts name.
     """
 
     def __init__(
@@ -27,6 +31,10 @@ class Vlm(nn.Module):
         super().__init__()
         self.spec = spec
         self.vision, self.connector, self.language = vision, connector, language
+        width = spec.language.width
+        self.learned = nn.ParameterDict(
+            {name: torch.empty(width) for name in spec.resolution.learned}
+        )
 
     @property
     def device(self) -> torch.device:
@@ -36,10 +44,16 @@ class Vlm(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.language.embed.weight.dtype
 
-    def encode(self, pixels_V3HW: Tensor) -> Tensor:
-        """Views to visual tokens [N, D], views end to end."""
-        rows: Tensor = self.connector(self.vision(pixels_V3HW))
-        return rows.flatten(0, 1)
+    def encode(self, visuals: Sequence[VisualInput]) -> Tensor:
+        """Visual tokens [N, D] of conversations, in the order of their sequences."""
+        views = [view for visual in visuals for view in visual.pixels]
+        tokens = view_tokens(self.spec.vision, self.vision, self.connector, views)
+        runs: list[Tensor] = []
+        for visual in visuals:
+            own, tokens = tokens[: len(visual.pixels)], tokens[len(visual.pixels) :]
+            runs += assembled(visual.layout, own, dict(self.learned.items()))
+        empty = self.language.embed.weight.new_zeros(0, self.spec.language.width)
+        return torch.cat(runs) if runs else empty
 
     def embed(self, batch: Batch, visual_ND: Tensor | None = None) -> Tensor:
         """Token embeddings [B, T, D] with visual tokens in place.
@@ -47,11 +61,7 @@ class Vlm(nn.Module):
         `visual_ND` are encodings made before (a cache); None encodes the batch's own views.
         """
         x_BTD = self.language.embed_tokens(batch.token_ids_BT)
-        if visual_ND is None:
-            if batch.pixels_V3HW is None:
-                visual_ND = x_BTD.new_zeros(0, x_BTD.shape[-1])
-            else:
-                visual_ND = self.encode(batch.pixels_V3HW)
+        visual_ND = self.encode(batch.visuals) if visual_ND is None else visual_ND
         return interleave(x_BTD, batch.visual_BT, visual_ND)
 
     def forward(

@@ -56,7 +56,7 @@ def weights(spec: ModelSpec, part: Part) -> tuple[Weight, ...]:
             return tuple(vision_weights(spec.vision))
         case "connector":
             width = spec.language.width
-            return tuple(connector_weights(spec.connector, spec.vision.width, width))
+            return tuple(connector_weights(spec.connector, spec.vision.out_width, width))
         case "language":
             return tuple(_language(spec))
         case _:

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sightline.core.geometry import MediaSize, Size
+from sightline.core.geometry import Size
+from sightline.resolution.frames import Group
 from sightline.resolution.layout import Canvas, View
 from sightline.spec import FixedSpec
 
 
-def views(policy: FixedSpec, media: MediaSize) -> tuple[View, ...]:
-    """A view of `size` × `size` for each frame, as transformers 5.23 cuts it.
+def view(policy: FixedSpec, picture: Size, frames: Group) -> View:
+    """A view of `size` × `size` pixels, as transformers 5.23 cuts it.
 
     crop: `CLIPImageProcessor`, the long edge and both offsets rounded down; a picture smaller than
     the crop lies in its middle on zeros. pad: `LlavaImageProcessor` with `do_pad`.
     """
-    return tuple(_view(policy, media.size, frame) for frame in range(media.frames))
-
-
-def _view(policy: FixedSpec, picture: Size, frame: int) -> View:
     square = Size(policy.size, policy.size)
     match policy.fit:
         case "squash":
-            return View(0, Canvas(picture), square, Canvas(square), frame)
+            return View(0, Canvas(picture), square, Canvas(square), frames)
         case "crop":
             resized = _shortest_edge(picture, policy.shortest_edge or policy.size)
-            return View(0, Canvas(picture), resized, _centre_cut(resized, square), frame)
+            return View(0, Canvas(picture), resized, _centre_cut(resized, square), frames)
         case "pad":
-            return View(0, _centred_on_square(picture), square, Canvas(square), frame)
+            return View(0, _centred_on_square(picture), square, Canvas(square), frames)
         case _:
             assert_never(policy.fit)
 

@@ -22,16 +22,18 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One encoder input: frame `frame` of media `media`, put on `before`, resized, put on `window`.
+    """One encoder input: frames of media `media`, put on `before`, resized, put on `window`.
 
     original -> (pad or cut to `before`) -> resize to `resized` -> (pad or cut to `window`)
+
+    An encoder that reads several frames at once gets as many; a picture is its own next frame.
     """
 
     media: int
     before: Canvas
     resized: Size
     window: Canvas
-    frame: int = 0
+    frames: tuple[int, ...] = (0,)
 
     @property
     def size(self) -> Size:
@@ -39,15 +41,35 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """A run of visual tokens: the connector's rows for `view`, from a grid of `grid`.
+class Stitch:
+    """How the visual tokens of `tiles` views, row-major, become one sheet.
 
-    The area of the grid is `tokens`, less a class token where the encoder keeps it.
+    They are set side by side; the cells `kept` from (`top`, `left`) on remain (the rest showed
+    padding), and are scaled bilinearly where the grid of the segment is another. The learned
+    vector `row_end` follows every row.
+    """
+
+    tiles: Grid
+    kept: Grid
+    top: int = 0
+    left: int = 0
+    row_end: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """A run of visual tokens: the connector's rows for `view`, or a sheet of views from it on.
+
+    `grid` is what they form (one row where they form none). Its area is `tokens`, less the ends of
+    rows, and less a class token where the encoder keeps it. `time` is the place of the run on the
+    time axis of its media.
     """
 
     view: int
     tokens: int
     grid: Grid
+    time: int = 0
+    stitch: Stitch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +133,10 @@ class VisualLayout:
     @property
     def memory_tokens(self) -> int:
         return sum(item.memory_tokens for item in self.media)
+
+    def frames(self, media: int) -> tuple[int, ...]:
+        """The frames of one media item that are looked at: those to decode, in order."""
+        return tuple(sorted({f for v in self.views if v.media == media for f in v.frames}))
 
     def features(self) -> Iterable[Features]:
         """Feature runs in sequence order."""

@@ -10,6 +10,7 @@ from sightline.core.errors import ContextOverflow, PictureError
 from sightline.core.geometry import MediaSize
 from sightline.resolution import fixed
 from sightline.resolution.count import features
+from sightline.resolution.frames import groups
 from sightline.resolution.layout import Features, MediaLayout, Segment, View, VisualLayout
 from sightline.spec import FixedSpec, ModelSpec
 
@@ -44,10 +45,11 @@ def layout(spec: ModelSpec, media: Sequence[MediaSize], budget: int | None = Non
 
 def _lay(spec: ModelSpec, media: MediaSize) -> Laid:
     """Views and segments of one media item, numbered from 0. A new policy is one case here."""
+    frames = groups(spec.resolution.video, media, spec.vision.frames_per_view)
     match spec.resolution:
         case FixedSpec() as policy:
-            views = fixed.views(policy, media)
-            return views, tuple(features(spec, view, i) for i, view in enumerate(views))
+            views = tuple(fixed.view(policy, media.size, group) for group in frames)
+            return views, tuple(features(spec, view, i, i) for i, view in enumerate(views))
         case _:
             assert_never(spec.resolution)
 

@@ -1,12 +1,12 @@
 """The design space, without torch: every published model is a point in it."""
 
 from sightline.spec.connector import ConnectorSpec, LinearSpec, MlpSpec
-from sightline.spec.fusion import FusionSpec, InterleaveSpec
+from sightline.spec.fusion import FusionSpec, InSequenceSpec, InterleaveSpec
 from sightline.spec.language import AttentionSpec, DecoderSpec, LanguageSpec, MlpBlockSpec, RopeSpec
 from sightline.spec.layers import Activation, LayerNormSpec, NormSpec, RmsNormSpec
 from sightline.spec.model import ModelSpec
 from sightline.spec.prompt import BuiltinTemplate, ImageTokenSpec, JinjaTemplate, PromptSpec
-from sightline.spec.resolution import FixedSpec, PixelSpec, ResolutionSpec
+from sightline.spec.resolution import FixedSpec, FramesSpec, PixelSpec, ResolutionSpec
 from sightline.spec.vision import ModuleSpec, VisionSpec, VitSpec
 
 __all__ = [
@@ -16,8 +16,10 @@ __all__ = [
     "ConnectorSpec",
     "DecoderSpec",
     "FixedSpec",
+    "FramesSpec",
     "FusionSpec",
     "ImageTokenSpec",
+    "InSequenceSpec",
     "InterleaveSpec",
     "JinjaTemplate",
     "LanguageSpec",

@@ -35,10 +35,10 @@ class ModelSpec(Spec):
         return self
 
     def _check_view(self) -> None:
-        if self.resolution.size < self.vision.patch:
+        if self.resolution.least_side < self.vision.patch:
             raise SpecError(
                 "resolution.size",
-                f"{self.resolution.size} pixels hold no patch of {self.vision.patch}",
+                f"{self.resolution.least_side} pixels hold no patch of {self.vision.patch}",
                 "use a larger size or a smaller patch",
             )
 

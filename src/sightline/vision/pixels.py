@@ -1,7 +1,7 @@
 """Run a layout: stored pixels in, encoder input out.
 
-H W  picture rows and columns    h w  view rows and columns    C  red, green, blue
-V    views                       F    frames
+H W  picture rows and columns    h w  view rows and columns    C  red, green, blue (of each frame)
+F    frames
 """
 
 from __future__ import annotations
@@ -45,24 +45,35 @@ def render(picture: Pixels, view: View, pixels: PixelSpec) -> Tensor:
     return out_Chw
 
 
-def render_all(pictures: Sequence[Pixels], layout: VisualLayout, pixels: PixelSpec) -> Tensor:
-    """The views of a layout -> float32[V, 3, h, w]; float32[0, 3, 0, 0] for none.
+def render_all(
+    pictures: Sequence[Pixels], layout: VisualLayout, pixels: PixelSpec
+) -> tuple[Tensor, ...]:
+    """The views of a layout, each float32[3 · frames, h, w].
 
-    `pictures` are those that the layout was made for, one a media item: uint8[H, W, 3], or
-    uint8[F, H, W, 3] for a clip. Neighbouring views of one resize share it.
+    `pictures` are those that the layout was made for, one a media item: uint8[H, W, 3], or the
+    frames `layout.frames(media)` of a clip, uint8[F, H, W, 3]. Neighbouring views of one resize
+    share it.
 
-    Raises PictureError for pictures that do not fit the layout, and for views of several sizes.
+    Raises PictureError for pictures that do not fit the layout.
     """
     _check_counts(pictures, layout)
-    size = _common_size(layout)
-    out_VChw = torch.empty(len(layout.views), 3, size.height, size.width, dtype=torch.float32)
-    for _, run in groupby(enumerate(layout.views), key=lambda item: _resize_key(item[1])):
+    rendered: list[Tensor] = []
+    for _, run in groupby(layout.views, key=_resize_key):
         views = list(run)
-        first = views[0][1]
-        resized_hwC = _resized(_frame(pictures[first.media], first), first, pixels)
-        for number, view in views:
-            _normalise(_seen(resized_hwC, view), pixels, out_VChw[number])
-    return out_VChw
+        first = views[0]
+        frames = _frames(pictures[first.media], first, layout)
+        resized = [_resized(frame_HWC, first, pixels) for frame_HWC in frames]
+        rendered += [_rendered(resized, view, pixels) for view in views]
+    return tuple(rendered)
+
+
+def _rendered(resized: Sequence[Tensor], view: View, pixels: PixelSpec) -> Tensor:
+    """The same cut of each resized frame, channels end to end."""
+    size = view.size
+    out_Chw = torch.empty(3 * len(resized), size.height, size.width, dtype=torch.float32)
+    for frame_hwC, into in zip(resized, out_Chw.split(3), strict=True):
+        _normalise(_seen(frame_hwC, view), pixels, into)
+    return out_Chw
 
 
 def mean_colour(pixels: PixelSpec) -> Rgb:
@@ -151,14 +162,16 @@ def _unfit(found: str) -> PictureError:
     return PictureError("picture", f"is {found}", "give uint8[H, W, 3] on the CPU")
 
 
-def _frame(picture: Pixels, view: View) -> Tensor:
+def _frames(picture: Pixels, view: View, layout: VisualLayout) -> list[Tensor]:
+    """The frames of a view; a frame that it holds twice is one tensor."""
     if picture.ndim != 4:
-        return _checked(picture)
-    return _checked(picture[view.frame])
+        return [_checked(picture)] * len(view.frames)
+    place = {frame: i for i, frame in enumerate(layout.frames(view.media))}
+    return [_checked(picture[place[frame]]) for frame in view.frames]
 
 
-def _resize_key(view: View) -> tuple[int, int, Canvas, Size]:
-    return view.media, view.frame, view.before, view.resized
+def _resize_key(view: View) -> tuple[int, tuple[int, ...], Canvas, Size]:
+    return view.media, view.frames, view.before, view.resized
 
 
 def _check_counts(pictures: Sequence[Pixels], layout: VisualLayout) -> None:
@@ -168,19 +181,12 @@ def _check_counts(pictures: Sequence[Pixels], layout: VisualLayout) -> None:
             f"are {len(pictures)}, the layout has {len(layout.media)} media items",
             "give one picture for each",
         )
-    for view in layout.views:
-        picture = pictures[view.media]
-        frames = len(picture) if picture.ndim == 4 else 1
-        if view.frame >= frames:
+    for media, picture in enumerate(pictures):
+        given = len(picture) if picture.ndim == 4 else 1
+        wanted = len(layout.frames(media))
+        if given != wanted:
             raise PictureError(
-                f"pictures[{view.media}]",
-                f"has {frames} frames, the layout asks for frame {view.frame}",
-                "give the clip that the layout was made for",
+                f"pictures[{media}]",
+                f"has {given} frames, the layout looks at {wanted}",
+                "give the frames that the layout names",
             )
-
-
-def _common_size(layout: VisualLayout) -> Size:
-    sizes = {view.size for view in layout.views}
-    if len(sizes) > 1:
-        raise PictureError("layout.views", f"have {len(sizes)} sizes", "render them one by one")
-    return sizes.pop() if sizes else Size(0, 0)

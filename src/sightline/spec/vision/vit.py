@@ -1,8 +1,8 @@
-"""Encoders that turn views into a grid of feature vectors."""
+"""The vision transformer and its switches."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -103,31 +103,16 @@ class VitSpec(Spec):
         """Patches of a view of `width` × `height` pixels (a rest smaller than a patch is cut)."""
         return Grid(height // self.patch, width // self.patch)
 
+    @property
+    def out_width(self) -> int:
+        """Channels of the rows that leave."""
+        return self.width
+
+    @property
+    def frames_per_view(self) -> int:
+        """Frames of a clip that one view holds."""
+        return 1
+
     def tokens(self, grid: Grid) -> int:
         """Rows that leave the encoder for one view."""
         return grid.area + (self.class_token == "keep")
-
-
-class ModuleSpec(Spec):
-    """An encoder that is a module of the user's, handed to `compose`, `build` or `load`.
-
-    It maps float[V, 3, height, width] to [V, rows · cols, width], one row per square of `patch`
-    pixels. `parameters` is their number, for the planner.
-    """
-
-    kind: Literal["module"] = "module"
-    name: str = Field(min_length=1)
-    width: int = Field(ge=1)
-    patch: int = Field(ge=1)
-    parameters: int = Field(ge=0)
-
-    def grid(self, width: int, height: int) -> Grid:
-        """Rows and columns of a view of `width` × `height` pixels."""
-        return Grid(height // self.patch, width // self.patch)
-
-    def tokens(self, grid: Grid) -> int:
-        """Rows that leave the encoder for one view."""
-        return grid.area
-
-
-VisionSpec = Annotated[VitSpec | ModuleSpec, Field(discriminator="kind")]

@@ -1,10 +1,10 @@
-"""How a picture becomes views: which size, which fit, which pixels."""
+"""From stored pixels to encoder input."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from sightline.core.config import Spec
 from sightline.core.errors import SpecError
@@ -35,26 +35,3 @@ class PixelSpec(Spec):
         if min(self.std) <= 0:
             raise SpecError("std", f"{self.std} is not positive", "give three positive numbers")
         return self
-
-
-class FixedSpec(Spec):
-    """Every picture becomes one view of `size` × `size` pixels.
-
-    fit: `squash` ignores the aspect ratio; `crop` scales the shortest edge to `shortest_edge`
-    (default: size) and cuts the centre; `pad` puts the picture on a square of the mean colour.
-    """
-
-    kind: Literal["fixed"] = "fixed"
-    size: int = Field(ge=1)
-    fit: Literal["squash", "crop", "pad"] = "squash"
-    shortest_edge: int | None = Field(default=None, ge=1)
-    pixels: PixelSpec = PixelSpec()
-
-    @model_validator(mode="after")
-    def _edge_belongs_to_crop(self) -> FixedSpec:
-        if self.shortest_edge is not None and self.fit != "crop":
-            raise SpecError("shortest_edge", f"has no meaning with fit={self.fit}", "remove it")
-        return self
-
-
-ResolutionSpec = Annotated[FixedSpec, Field(discriminator=None)]

@@ -1,0 +1,14 @@
+"""Encoders that turn views into a grid of feature vectors."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sightline.spec.vision.module import ModuleSpec
+from sightline.spec.vision.vit import VitSpec
+
+VisionSpec = Annotated[VitSpec | ModuleSpec, Field(discriminator="kind")]
+
+__all__ = ["ModuleSpec", "VisionSpec", "VitSpec"]
