@@ -9,7 +9,20 @@ from sightline.families import FamilyFacts, catalogue
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 _PLACE = re.compile(r"(?<=<!-- families -->\n).*?(?=<!-- /families -->)", re.DOTALL)
-_HEAD = "| family | part | covers | written back | proved by |\n|---|---|---|---|---|\n"
+_TITLES = (
+    "family",
+    "covers",
+    "resolution",
+    "connector",
+    "fusion",
+    "decoders",
+    "boxes",
+    "video",
+    "written back",
+    "proved by",
+)
+_HEAD = f"| {' | '.join(_TITLES)} |\n|{'---|' * len(_TITLES)}\n"
+_PART = {"model": "", "vision": "tower alone", "language": "text model alone"}
 
 
 def families_table() -> str:
@@ -20,8 +33,21 @@ def families_table() -> str:
 def _row(facts: FamilyFacts) -> str:
     test, _, compared = facts.proof.partition(": ")
     proof = f"[{Path(test).stem}]({test}): {compared}"
-    cells = (f"`{facts.name}`", facts.part, facts.covers, "yes" if facts.exports else "no", proof)
+    cells = (
+        f"`{facts.name}`",
+        "; ".join(filter(None, (facts.covers, _PART[facts.part]))),
+        *(_listed(kinds) for kinds in (facts.resolution, facts.connector, facts.fusion)),
+        ", ".join(facts.decoders),
+        facts.grounding,
+        facts.video,
+        "yes" if facts.exports else "no",
+        proof,
+    )
     return f"| {' | '.join(cells)} |\n"
+
+
+def _listed(kinds: tuple[str, ...]) -> str:
+    return ", ".join(f"`{kind}`" for kind in kinds)
 
 
 def written_table(text: str) -> str:

@@ -10,6 +10,11 @@ from rich.table import Table
 from sightline.core.log import output
 from sightline.families import catalogue
 
+COLUMNS = (
+    *("name", "part", "covers", "resolution", "connector", "fusion"),
+    *("decoders", "grounding", "video"),
+)
+
 
 def models_command(as_json: bool) -> None:
     """Print the catalogue of families."""
@@ -17,9 +22,14 @@ def models_command(as_json: bool) -> None:
     if as_json:
         output().print_json(json.dumps([asdict(row) for row in rows]))
         return
-    table = Table(title="Families that load")
-    for title in asdict(rows[0]):
-        table.add_column(title.replace("_", " "), overflow="fold")
+    table = Table(title="Families that load", show_lines=True)
+    for title in (*COLUMNS, "proved by"):
+        table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in asdict(row).values()))
+        values = asdict(row)
+        table.add_row(*(_cell(values[column]) for column in COLUMNS), row.proof)
     output().print(table)
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

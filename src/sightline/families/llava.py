@@ -11,6 +11,7 @@ from typing import Any
 from sightline.core.errors import FamilyError
 from sightline.families.config import Config
 from sightline.families.declared import Declared, Source
+from sightline.families.facts import FamilyFacts
 from sightline.families.family import TextFamily, TowerFamily, activation, refusing
 from sightline.families.files import Checkpoint, root_of
 from sightline.families.parts import (
@@ -68,6 +69,19 @@ TEMPLATES: dict[str, Builtin] = {
     "qwen3": "chatml",
     "gemma": "gemma",
 }
+PROOF = "tests/parity/test_llava.py: logits and 32 greedy tokens of transformers 5.23.0"
+FACTS = FamilyFacts(
+    name="llava",
+    part="model",
+    model_types=("llava",),
+    covers="LLaVA 1.5 and LLaVA-Interleave; CLIP, SigLIP or DINOv2 towers",
+    proof=f"{PROOF}, three spellings, two dialects",
+    exports=True,
+    resolution=("fixed",),
+    connector=("mlp",),
+    fusion=("interleave",),
+    decoders=DECODERS,
+)
 
 
 def read_llava(checkpoint: Checkpoint) -> Declared:

@@ -12,9 +12,10 @@ from pathlib import Path
 from sightline.core.errors import FamilyError
 from sightline.families.config import Config
 from sightline.families.declared import Declared, Source
+from sightline.families.facts import FamilyFacts
 from sightline.families.family import TextFamily
 from sightline.families.files import Checkpoint
-from sightline.families.llava import TEMPLATES, stored_dtype
+from sightline.families.llava import PROOF, TEMPLATES, stored_dtype
 from sightline.families.original_tower import Tower, choose_features, find_tower
 from sightline.families.parts import decoder_rules, read_decoder
 from sightline.families.prompts import image_prompt, read_text_prompt
@@ -33,6 +34,17 @@ HARMLESS = (
     "tokenizer_padding_side tune_mm_mlp_adapter tune_mm_vision_resampler unfreeze_mm_vision_tower"
 ).split()
 PROJECTOR = "model.mm_projector"
+FACTS = FamilyFacts(
+    name="llava_original",
+    part="model",
+    model_types=tuple(TEXT_TYPES),
+    covers="LLaVA v1 and 1.5 as first released",
+    proof=f"{PROOF}, renamed; v1 against its parts joined in the test",
+    resolution=("fixed",),
+    connector=("linear", "mlp"),
+    fusion=("interleave",),
+    decoders=("llama", "mistral"),
+)
 
 
 def read_llava_original(checkpoint: Checkpoint, tower: Path | None = None) -> Declared:

@@ -11,8 +11,9 @@ from sightline.families.config import Config
 from sightline.families.declared import Declared, Source
 from sightline.families.family import TextFamily, TowerFamily
 from sightline.families.files import Checkpoint, open_checkpoint
-from sightline.families.llava import read_llava, stored_dtype
+from sightline.families.llava import stored_dtype
 from sightline.families.llava_original import TEXT_TYPES, read_llava_original
+from sightline.families.models import known_types, reader_of
 from sightline.families.own import is_own, read_own
 from sightline.families.parts import (
     decoder_rules,
@@ -21,7 +22,7 @@ from sightline.families.parts import (
     tower_rules,
 )
 from sightline.families.prompts import read_text_prompt
-from sightline.families.tables import TEXTS, TOWERS, known_types, near, whole_tower_family
+from sightline.families.tables import TEXTS, TOWERS, near, whole_tower_family
 from sightline.families.views import read_views
 from sightline.spec.rules import matches
 
@@ -56,8 +57,8 @@ def _read(checkpoint: Checkpoint, tower: Path | None) -> Declared:
         return read_llava_original(checkpoint, tower)
     if tower is not None:
         raise FamilyError("tower", f"has no meaning for {model_type}", "leave it out")
-    if model_type == "llava":
-        return read_llava(checkpoint)
+    if (reader := reader_of(model_type)) is not None:
+        return reader(checkpoint)
     for family in TOWERS:
         if model_type in family.model_types:
             return _tower(checkpoint, family, checkpoint.config, "")

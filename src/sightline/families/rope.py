@@ -15,6 +15,7 @@ from sightline.spec.language import (
     DynamicScaling,
     LinearScaling,
     Llama3Scaling,
+    PositionsSpec,
     RopeScaling,
     RopeSpec,
     YarnScaling,
@@ -47,8 +48,13 @@ def read_rope(config: Config, *, context: int, fraction: float | None = None) ->
     return RopeSpec(theta=theta, fraction=turned, scaling=scaling)
 
 
-def write_rope(rope: RopeSpec) -> dict[str, Any]:
-    """`rope_parameters` as transformers 5.x reads it, with the 4.x keys beside it."""
+def write_rope(rope: PositionsSpec) -> dict[str, Any]:
+    """`rope_parameters` as transformers 5.x reads it, with the 4.x keys beside it.
+
+    Nothing for other positions: the config then reads as another spec.
+    """
+    if not isinstance(rope, RopeSpec):
+        return {}
     parameters: dict[str, Any] = {"rope_theta": rope.theta, **_write_scaling(rope.scaling)}
     old = {k: v for k, v in parameters.items() if k != "rope_theta"} if rope.scaling else None
     beside: dict[str, Any] = {"rope_theta": rope.theta, "rope_scaling": old}

@@ -20,7 +20,6 @@ from sightline.families.siglip import SIGLIP
 
 TOWERS: tuple[TowerFamily, ...] = (CLIP, SIGLIP, DINOV2, DINOV2_REGISTERS)
 TEXTS: tuple[TextFamily, ...] = (LLAMA, YI, MISTRAL, QWEN1, QWEN2, QWEN3, GEMMA, PHI, FALCON)
-MODELS = ("llava", "llava_llama", "llava_mistral")
 
 F = TypeVar("F", TextFamily, TowerFamily)
 
@@ -40,10 +39,10 @@ def whole_tower_family(model_type: object) -> TowerFamily | None:
     return next((family for family in TOWERS if model_type in family.whole_types), None)
 
 
-def known_types() -> tuple[str, ...]:
-    """Every model_type that a config may have at its top."""
+def part_types() -> tuple[str, ...]:
+    """Every model_type of a tower or a text model alone."""
     towers = (t for family in TOWERS for t in (*family.model_types, *family.whole_types))
-    return (*MODELS, *towers, *(t for family in TEXTS for t in family.model_types))
+    return (*towers, *(t for family in TEXTS for t in family.model_types))
 
 
 def near(model_type: object, known: tuple[str, ...]) -> str:
