@@ -32,10 +32,12 @@ class Turn:
 def scene_row(spec: ScenesSpec, index: int, style: GroundingStyle) -> list[dict[str, Any]]:
     """Row `index` as messages, the picture an array in the first user message.
 
-    Several questions share one picture, so its visual tokens are paid once.
+    Several questions share one picture, so its visual tokens are paid once. A scene that allows
+    no question of the kinds asked for is captioned.
     """
     rng = random.Random(f"row/{spec.seed}/{index}")
     dial = scenes.SceneDial(
+        min_objects=spec.min_objects,
         max_objects=spec.max_objects,
         smallest=spec.smallest,
         textures=not spec.plain,
@@ -62,6 +64,8 @@ def conversation(rgb: NDArray[np.uint8], turns: Sequence[Turn]) -> list[dict[str
 
 def _asked(spec: ScenesSpec, scene: scenes.Scene, rng: random.Random) -> list[scenes.Question]:
     asked = scenes.questions(scene, rng, spec.questions, spec.kinds)
+    if not asked:
+        return scenes.questions(scene, rng, 1, ("caption",))
     draw = rng.random()
     if draw < spec.dense_share:
         return scenes.questions(scene, rng, 1, ("dense",)) + asked

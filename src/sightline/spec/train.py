@@ -18,8 +18,9 @@ class ScenesSpec(Spec):
 
     A row is a picture and a conversation about it: with probability `dense_share` it opens with
     the box of every object, with `caption_share` a caption is among its questions, and questions
-    of `kinds` (a kind named twice is asked twice as often) follow while their words, counted
-    with punctuation, stay within `words`. Pictures are drawn at one of `sides` pixels.
+    of `kinds` (one named twice is asked twice as often; a template stands for itself, as
+    `relation.vertical`) follow while their words, counted with punctuation, stay within `words`.
+    Pictures are drawn at one of `sides` pixels.
     """
 
     kind: Literal["scenes"] = "scenes"
@@ -39,6 +40,7 @@ class ScenesSpec(Spec):
     questions: int = Field(default=10, ge=1)
     words: int = Field(default=150, ge=16)
     sides: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(224,), min_length=1)
+    min_objects: int = Field(default=1, ge=1, le=8)
     max_objects: int = Field(default=8, ge=1, le=8)
     plain: bool = Field(default=False, description="no textures, one even background")
     smallest: float = Field(default=0.08, gt=0, lt=1, description="share of the picture's side")

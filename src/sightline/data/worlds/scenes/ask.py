@@ -106,10 +106,12 @@ def example(
 
 
 def _by_kind(kinds: Sequence[str]) -> dict[str, list[Template]]:
-    unknown = sorted(set(kinds) - set(KINDS))
+    """The templates of each kind; a template may stand for itself (`relation.vertical`)."""
+    asked = {kind: [t for t in TEMPLATES if kind in (t.kind, t.name)] for kind in kinds}
+    unknown = sorted(kind for kind, found in asked.items() if not found)
     if unknown or not kinds:
         raise DataError("kinds", f"{unknown or 'empty'}", f"choose among {', '.join(KINDS)}")
-    return {kind: [t for t in TEMPLATES if t.kind == kind] for kind in kinds}
+    return asked
 
 
 def _attempt(
