@@ -27,13 +27,14 @@ from sightline.model.reference import reference_logits
 from sightline.model.speaker import Answering, Messages, Speaker
 from sightline.model.vlm import Vlm
 from sightline.nn.packed import pack, unpack
+from sightline.pictures.sorts import sort_of
 from sightline.prompt.files import load_tokenizer
 from sightline.prompt.templates import builtin
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.spec.connector import ConnectorSpec
 from sightline.spec.model import ModelSpec
 from sightline.spec.prompt import BuiltinTemplate, PromptSpec
-from sightline.spec.resolution import ResolutionSpec
+from sightline.spec.resolution import FramesSpec, ResolutionSpec
 from sightline.spec.sampling import Sampling
 from sightline.spec.vision import ModuleSpec
 from sightline.weights.convert import with_safetensors
@@ -68,9 +69,21 @@ class VisionLanguageModel:
     def spec(self) -> ModelSpec:
         return self.model.spec
 
-    def prepare(self, messages: Messages, *, add_generation_prompt: bool = True) -> Prepared:
-        """What the model reads for a conversation; also the way of training and serving."""
-        return self.speaker.prepare(messages, add_generation_prompt=add_generation_prompt)
+    def prepare(
+        self,
+        messages: Messages,
+        *,
+        add_generation_prompt: bool = True,
+        frames: FramesSpec | None = None,
+        budget: int | None = None,
+    ) -> Prepared:
+        """What the model reads for a conversation; also the way of training and serving.
+
+        `frames` and `budget` (visual tokens) choose which frames of clips are looked at.
+        """
+        return self.speaker.prepare(
+            messages, add_generation_prompt=add_generation_prompt, frames=frames, budget=budget
+        )
 
     def logits(self, prepared: Prepared) -> Tensor:
         """float32[T, vocab] at every position, by the uncached reference path."""
@@ -79,6 +92,7 @@ class VisionLanguageModel:
     def ask(self, *given: Any, evidence: bool = False, **sampling: Any) -> Answer:
         """Answer `ask(picture, ..., question)` or `ask(messages)`.
 
+        In place of a picture may stand a video file, a list of frames, an array of them, or a PDF.
         Keyword options are those of `Sampling` (max_tokens, temperature, top_p, ...).
         Raises PromptError, PictureError, ContextOverflow or SamplingError.
         """
@@ -142,7 +156,7 @@ def load(
     loaded = load_weights(declared, device=_device(device), dtype=_dtype(dtype), vision=vision)
     if torch.device(device).type == "cpu":
         pack(loaded.model)
-    tokenizer = load_tokenizer(folder)
+    tokenizer = with_placeholder(load_tokenizer(folder), loaded.model.spec.prompt)
     now = fingerprint(loaded.model.spec, tokenizer)
     notes = (*declared.notes, *differences(declared.fingerprint, now))
     return VisionLanguageModel(loaded.model, tokenizer, notes)
@@ -202,6 +216,14 @@ def compose(
     return VisionLanguageModel(loaded.model, tokenizer, declared.notes)
 
 
+def with_placeholder(tokenizer: Tokenizer, prompt: PromptSpec) -> Tokenizer:
+    """The tokenizer with the placeholder of pictures, where the folder has no such token and its id
+    is the first that no token has: LLaVA's first release writes the number -200 in its place."""
+    absent = prompt.image.text not in tokenizer
+    free = absent and tokenizer.vocab_size == prompt.image.id
+    return tokenizer.add_token(prompt.image.text) if free else tokenizer
+
+
 def with_control_tokens(tokenizer: Tokenizer, prompt: PromptSpec) -> Tokenizer:
     """The tokenizer with the image token and those of a built-in template, as `compose` counts."""
     tokenizer = tokenizer.add_token(prompt.image.text)
@@ -245,13 +267,14 @@ def _dtype(name: str) -> torch.dtype | None:
 
 
 def conversation(given: Sequence[Any]) -> Messages:
-    """`(messages,)` as it is; `(picture, ..., question)` as one user message."""
+    """`(messages,)` as it is; `(picture, ..., question)` as one user message, with videos and
+    documents told from their first bytes."""
     if len(given) == 1 and isinstance(given[0], list | tuple):
         return given[0]
     if not given or not isinstance(given[-1], str) or not given[-1].strip():
         raise PromptError("question", "is missing or empty", "write it last")
-    *pictures, question = given
-    parts: list[dict[str, Any]] = [{"type": "image", "image": picture} for picture in pictures]
+    *media, question = given
+    parts: list[dict[str, Any]] = [{"type": (sort := sort_of(item)), sort: item} for item in media]
     return [{"role": "user", "content": [*parts, {"type": "text", "text": question}]}]
 
 

@@ -219,9 +219,11 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "model.language.width": ("language", {"from": "../qwen2", "width": 3}),
     "model.prompt.pad_id": ("prompt", {"pad_id": 3}),
     "prompt.grounding": ("prompt", {"grounding": "metres"}),
-    "model.fusion": ("fusion", {"kind": "interleave"}),
+    "model.fusion.layers": ("fusion", {"kind": "cross_attention", "layers": []}),
+    "model.hardware": ("hardware", {"name": "cpu"}),
     "model.connector.depth": ("connector", {"kind": "mlp", "depth": 9}),
-    "model.resolution.size": ("resolution", {"size": 0}),
+    "model.resolution.size": ("resolution", {"kind": "fixed", "size": 0}),
+    "model.resolution": ("resolution", {"size": 336}),
     "layer": ("vision", {"from": "../clip", "layer": -99}),
 }
 

@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 from tests.cli.conftest import BOX
 from tests.helpers.console import Console
-from tests.helpers.speaking import parrot, picture, saved
-from tests.helpers.tiny import VISUAL
+from tests.helpers.speaking import chat_spec, parrot, picture, saved, tokenizer
+from tests.helpers.tiny import VISUAL, tiny_model
+from tests.pictures.media_samples import animation, document, video
 
 import sightline
+from sightline.api import VisionLanguageModel
 from sightline.cli.draw import COLOUR
 
 TEXT = f"{BOX} :smile: [/x]".strip()
@@ -83,6 +85,58 @@ def test_notes_on_a_picture_are_told(console: Console, model: Path, tmp_path: Pa
     assert "first of 3 frames" in console("inspect", model, tmp_path / "a.gif").out
 
 
+@pytest.fixture(scope="module")
+def watching(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that reads clips as pictures, two frames of each."""
+    spec = chat_spec(
+        prompt={"frames": {"text": "<video>", "frame": "Frame{n}: {image} "}},
+        resolution={"video": {"sampling": "uniform", "count": 2}},
+    )
+    return saved(VisionLanguageModel(tiny_model(spec), tokenizer()), tmp_path_factory.mktemp("w"))
+
+
+def test_videos_and_documents_are_asked_about(
+    console: Console, watching: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(video(6))
+    (tmp_path / "b.pdf").write_bytes(document((20, 20), (30, 20), (20, 30)))
+    (tmp_path / "c.gif").write_bytes(animation(4))
+    files = (tmp_path / "a.mp4", tmp_path / "b.pdf", tmp_path / "c.gif")
+    shared = ("What?", "--model", watching, "--max-tokens", 2, "--json")
+    still = json.loads(console("ask", *files, *shared, "--pages", "2-").out)
+    assert still["notes"] == [
+        "2 of 6 frames are looked at", "page 2 of 3", "page 3 of 3", "first of 4 frames",
+    ]  # fmt: skip
+    assert still["usage"]["visual_tokens"] == 5 * VISUAL
+    moving = json.loads(console("ask", files[2], *shared, "--video").out)
+    assert moving["notes"] == ["2 of 4 frames are looked at"]
+    page = json.loads(console("inspect", watching, files[1], "--pages", "3", "--json").out)
+    assert page["pictures"] == [[40, 60]]
+    seen = json.loads(console("inspect", watching, files[0], "--json").out)
+    assert [view["frames"] for view in seen["views"]] == [[0], [3]]
+    runs = [f"Frame{n}: [{VISUAL} visual tokens] " for n in (1, 2)]
+    assert "".join(runs) in seen["prompt"]
+
+
+@pytest.mark.parametrize(
+    ("pages", "problem"),
+    [("x", "'x' is no range"), ("0", "'0' is no range"), ("2-x", "is no range"), ("4", "1 pages")],
+)
+def test_ranges_that_are_none_are_refused(
+    console: Console, model: Path, tmp_path: Path, pages: str, problem: str
+) -> None:
+    (tmp_path / "b.pdf").write_bytes(document((20, 20)))
+    ran = console("ask", tmp_path / "b.pdf", "What?", "--model", model, "--pages", pages)
+    assert ran.code == 2 and problem in ran.err and "Traceback" not in ran.err
+
+
+def test_a_video_is_not_drawn_on(console: Console, watching: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(video(2))
+    out = tmp_path / "d.png"
+    ran = console("ask", tmp_path / "a.mp4", "What?", "--model", watching, "--draw", out)
+    assert ran.code == 2 and "has no picture to draw on" in ran.err
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1)])
 def test_extreme_pictures_are_read(
     size: tuple[int, int], console: Console, model: Path, tmp_path: Path
@@ -137,8 +191,9 @@ def test_inspect_shows_what_the_model_is_given(
     )  # fmt: skip
     assert found["visual_tokens"] == prepared.visual_tokens == VISUAL
     assert found["text_tokens"] == prepared.text_tokens and found["pictures"] == [[100, 50]]
-    assert found["views"] == [{"picture": 0, "resized": [8, 8], "view": [8, 8], "patch": 4,
-                               "grid": [2, 2], "visual_tokens": VISUAL}]  # fmt: skip
+    assert found["views"] == [{"picture": 0, "frames": [0], "tiles": 1, "resized": [8, 8],
+                               "view": [8, 8], "patch": 4, "grid": [2, 2],
+                               "visual_tokens": VISUAL}]  # fmt: skip
     assert found["prompt"] == (
         f"<|user|>[{VISUAL} visual tokens]What is in the picture?<|assistant|>"
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.helpers.speaking import PAD, assistant, chat_spec, picture, tokenizer, user
+from tests.helpers.tiny import Json, tiny_model
 from torch import Tensor
 
 from sightline.data.feed import Steps, feed, training_batch
-from sightline.model.batch import Batch
+from sightline.model.batch import Batch, collate
 from sightline.model.prepare import Prepared, Preparer
 from sightline.nn.masks import Mask
 from sightline.spec.train import StageSpec
@@ -75,6 +78,46 @@ def test_rows_with_and_without_pictures_share_a_batch() -> None:
     assert [len(visual.pixels) for visual in batch.visuals] == [0, 2]
     assert batch.visual_BT.sum(1).tolist() == [0, made[1].visual_tokens]
     assert targets_BT.sum(1).tolist() == [sum(item.targets) for item in made]
+
+
+FUSIONS: dict[str, Json] = {
+    "causal": {"kind": "interleave"},
+    "prefix": {"kind": "interleave", "mask": "prefix"},
+    "media": {"kind": "interleave", "mask": "media"},
+    "expert": {"kind": "visual_expert", "positions": "shared"},
+    "memory": {"kind": "cross_attention", "layers": [0, 2]},
+}
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_what_is_trained_sees_what_is_asked(fusion: str) -> None:
+    """Rows of unequal length in a training batch against each alone as it is answered."""
+    spec = chat_spec(fusion=FUSIONS[fusion])
+    model, prepare = tiny_model(spec), Preparer(spec, tokenizer())
+    rows = [
+        prepare([user(picture(seed=i), "Is it " + "red " * i), assistant("yes " * (4 - i))],
+                add_generation_prompt=False)
+        for i in range(3)
+    ]  # fmt: skip
+    batch, _ = training_batch(rows, PAD)
+    with torch.no_grad():
+        together_BTD = model(batch)
+        for i, row in enumerate(rows):
+            alone_1TD = model(collate([row], PAD, "left"))
+            found_TD = together_BTD[i, : len(row.token_ids)]
+            assert float((found_TD - alone_1TD[0]).abs().max()) <= 1e-4
+
+
+@pytest.mark.parametrize("fusion", ["prefix", "media", "memory"])
+def test_a_causal_view_of_such_a_batch_is_another(fusion: str) -> None:
+    """The comparison above can fail."""
+    spec = chat_spec(fusion=FUSIONS[fusion])
+    model, prepare = tiny_model(spec), Preparer(spec, tokenizer())
+    row = prepare([user(picture(), "Is it red?"), assistant("yes")], add_generation_prompt=False)
+    batch, _ = training_batch([row], PAD)
+    with torch.no_grad():
+        blind = model(replace(batch, mask=Mask(), latest_BT=None))
+        assert float((model(batch) - blind).abs().max()) > 5e-4
 
 
 def failing(index: int) -> Prepared:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sightline.core.errors import WeightError
 from sightline.spec.rules import (
     Drop,
+    FrameKernel,
     Fuse,
     Grow,
     Rename,
@@ -191,3 +192,17 @@ def test_rows_that_do_not_fit_a_rule(rule, shapes):
     [step] = resolve((rule,), names).steps
     with pytest.raises(WeightError, match="rows"):
         step.disk_shapes(shapes)
+
+
+def test_a_kernel_over_frames_is_read_frame_by_frame():
+    """[out, colours, frames, y, x] on disk; both frames' colours end to end here."""
+    rule = FrameKernel("conv.weight", "patch.weight", 2)
+    [step] = resolve((rule,), ["patch.weight"], ["conv.weight"]).steps
+    assert step.disk_shapes(((5, 6, 2, 3),)) == ((5, 3, 2, 2, 3),)
+    stored = torch.randn(5, 3, 2, 2, 3)
+    [ours] = to_ours(step, [stored])
+    assert torch.equal(ours[:, :3], stored[:, :, 0]) and torch.equal(ours[:, 3:], stored[:, :, 1])
+    [back] = to_disk(step, [ours])
+    assert torch.equal(back, stored)
+    moved = FrameKernel("a.conv.weight", "b.patch.weight", 2)
+    assert under((rule,), disk="a.", ours="b.") == (moved,)

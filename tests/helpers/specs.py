@@ -42,6 +42,7 @@ CONNECTORS = st.builds(LinearSpec, bias=FLAGS) | st.builds(
     activation=ACTIVATIONS,
     hidden=st.none() | WIDTHS,
     bias=FLAGS,
+    norms=FLAGS,
 )
 SCALINGS = st.one_of(
     st.none(),
@@ -124,6 +125,7 @@ def attentions(draw: st.DrawFn, depth: int) -> AttentionSpec:
         out_bias=draw(FLAGS),
         qk_norm=draw(st.sampled_from(["none", "rms"])),
         scale=draw(st.none() | POSITIVE),
+        soft_cap=draw(st.none() | POSITIVE),
         window=window,
         windowed_layers=None if window is None else draw(layers),
     )
@@ -150,11 +152,12 @@ def decoders(draw: st.DrawFn) -> DecoderSpec:
             bias=draw(FLAGS),
         ),
         norm=draw(NORMS),
-        block=draw(st.sampled_from(["sequential", "parallel", "parallel_two_norms"])),
+        block=draw(st.sampled_from(["sequential", "sandwich", "parallel", "parallel_two_norms"])),
         positions=rope,
         embedding_scale=draw(st.none() | POSITIVE),
         tied_head=draw(FLAGS),
         head_bias=draw(FLAGS),
+        logit_soft_cap=draw(st.none() | POSITIVE),
     )
 
 

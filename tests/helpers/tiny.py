@@ -17,6 +17,8 @@ from sightline.model.build import build_model
 from sightline.model.visual import VisualInput
 from sightline.model.vlm import Vlm
 from sightline.nn.norm import LayerNorm, RmsNorm
+from sightline.prompt.encode import Span
+from sightline.resolution.groups import Groups
 from sightline.resolution.layout import Canvas, Features, MediaLayout, View, VisualLayout
 from sightline.spec import ModelSpec
 
@@ -70,6 +72,7 @@ DECODERS: dict[str, Json] = {
     "relu2": {"mlp": {"kind": "plain", "activation": "relu2"}},
     "partial_rotary": {"positions": {"fraction": 0.5}},
     "theta": {"positions": {"theta": 50.0}},
+    "learned": {"positions": {"kind": "learned", "offset": 2}},
     "linear": {"positions": {"scaling": {"kind": "linear", "factor": 4.0}}},
     "dynamic": {
         "positions": {"scaling": {"kind": "dynamic", "factor": 2.0, "original_context": 40}}
@@ -119,6 +122,44 @@ DECODERS: dict[str, Json] = {
         "norm": {"kind": "rms", "unit_offset": True},
         "attention": {"kv_heads": 1, "head_dim": 12},
         "mlp": {"activation": "gelu_tanh"},
+        "embedding_scale": math.sqrt(20),
+        "tied_head": True,
+    },
+    "soft_cap": {"attention": {"soft_cap": 2.0}},
+    "logit_soft_cap": {"logit_soft_cap": 3.0},
+    "sandwich": {"block": "sandwich"},
+    "windowed_positions": {
+        "attention": {"window": 5, "windowed_layers": (0, 2)},
+        "positions": {"theta": 50.0, "scaling": {"kind": "linear", "factor": 3.0}},
+        "windowed_positions": {"theta": 20.0},
+    },
+    "gemma2": {
+        "block": "sandwich",
+        "norm": {"kind": "rms", "unit_offset": True},
+        "attention": {
+            "head_dim": 12,
+            "scale": 0.4,
+            "soft_cap": 2.0,
+            "window": 5,
+            "windowed_layers": (0, 2),
+        },
+        "mlp": {"activation": "gelu_tanh"},
+        "embedding_scale": math.sqrt(20),
+        "tied_head": True,
+        "logit_soft_cap": 3.0,
+    },
+    "gemma3": {
+        "block": "sandwich",
+        "norm": {"kind": "rms", "unit_offset": True},
+        "attention": {
+            "qk_norm": "rms",
+            "scale": 0.4,
+            "window": 5,
+            "windowed_layers": (0, 1),
+        },
+        "mlp": {"activation": "gelu_tanh"},
+        "positions": {"theta": 50.0, "scaling": {"kind": "linear", "factor": 8.0}},
+        "windowed_positions": {"theta": 20.0},
         "embedding_scale": math.sqrt(20),
         "tied_head": True,
     },
@@ -191,6 +232,8 @@ class Item:
     visual_T: Tensor
     positions_AT: Tensor
     visual: VisualInput = NO_PICTURE
+    spans: tuple[Span, ...] = ()
+    groups: Groups | None = None
 
     @property
     def pixels_V3HW(self) -> Tensor | None:

@@ -14,6 +14,7 @@ from sightline.nn.masks import Mask
 from sightline.nn.mlp import activate
 from sightline.nn.rope import frequencies
 from sightline.spec import DecoderSpec
+from sightline.spec.language import LearnedPositionsSpec, RopeSpec
 
 IDS = words(17, seed=3)
 
@@ -35,6 +36,10 @@ def run(model: Decoder, ids, positions=None, mask=None, **options):
         return model.logits(hidden)[0]
 
 
+def capped(x, cap):
+    return x if cap is None else cap * torch.tanh(x / cap)
+
+
 class WrittenOut:
     """The published formulas, one head at a time, with nothing shared but the parameters."""
 
@@ -45,29 +50,38 @@ class WrittenOut:
     def logits(self, ids) -> torch.Tensor:
         spec = self.spec
         x = self.p["embed.weight"][ids] * (spec.embedding_scale or 1.0)
+        if isinstance(spec.positions, LearnedPositionsSpec):
+            x = x + self.p["positions.weight"][spec.positions.offset :][: len(ids)]
         for layer in range(spec.depth):
             at = f"blocks.{layer}."
             first = self.norm(at + "norm1", x)
             if spec.block == "sequential":
                 x = x + self.attention(layer, first)
                 x = x + self.mlp(at, self.norm(at + "norm2", x))
+            elif spec.block == "sandwich":
+                x = x + self.norm(at + "post_norm1", self.attention(layer, first))
+                x = x + self.norm(at + "post_norm2", self.mlp(at, self.norm(at + "norm2", x)))
             else:
                 second = first if spec.block == "parallel" else self.norm(at + "norm2", x)
                 x = x + self.attention(layer, first) + self.mlp(at, second)
         head = self.p["embed.weight" if spec.tied_head else "head.weight"]
-        return self.norm("norm", x) @ head.T + self.p.get("head.bias", 0.0)
+        logits = self.norm("norm", x) @ head.T + self.p.get("head.bias", 0.0)
+        return capped(logits, spec.logit_soft_cap)
 
     def linear(self, name, x):
         return x @ self.p[name + ".weight"].T + self.p.get(name + ".bias", 0.0)
 
-    def norm(self, name, x, eps=None):
-        spec, weight = self.spec.norm, self.p[name + ".weight"]
-        if spec.kind == "layer" and eps is None:
+    def norm(self, name, x):
+        if self.spec.norm.kind == "layer":
             x = x - x.mean(-1, keepdim=True)
-        elif spec.kind == "rms" and spec.unit_offset and eps is None:
+        return self.rms(name, x) + self.p.get(name + ".bias", 0.0)
+
+    def rms(self, name, x):
+        """Queries and keys are normed with an offset where everything is."""
+        spec, weight = self.spec.norm, self.p[name + ".weight"]
+        if spec.kind == "rms" and spec.unit_offset:
             weight = 1 + weight
-        x = x / (x.square().mean(-1, keepdim=True) + spec.eps).sqrt()
-        return x * weight + self.p.get(name + ".bias", 0.0)
+        return x / (x.square().mean(-1, keepdim=True) + spec.eps).sqrt() * weight
 
     def mlp(self, at, x):
         spec, up = self.spec.mlp, self.linear(at + "mlp.up", x)
@@ -81,20 +95,25 @@ class WrittenOut:
         a, at, tokens = self.spec.attention, f"blocks.{layer}.attn.", len(x)
         q, k, v = (self.linear(at + n, x).unflatten(-1, (-1, a.head_dim)) for n in "qkv")
         if a.qk_norm == "rms":
-            q, k = self.norm(at + "q_norm", q, eps=1), self.norm(at + "k_norm", k, eps=1)
-        q, k = self.turned(q), self.turned(k)
+            q, k = self.rms(at + "q_norm", q), self.rms(at + "k_norm", k)
+        rope = self.spec.positions
+        if a.window_of(layer) and self.spec.windowed_positions:
+            rope = self.spec.windowed_positions
+        if isinstance(rope, RopeSpec):
+            q, k = self.turned(q, rope), self.turned(k, rope)
         distance = torch.arange(tokens)[:, None] - torch.arange(tokens)
         seen = (distance >= 0) & (distance < (a.window_of(layer) or tokens))
         out = []
         for head in range(a.heads):
             group = head // (a.heads // a.kv_heads)
             scores = q[:, head] @ k[:, group].T * (a.scale or a.head_dim**-0.5)
+            scores = capped(scores, a.soft_cap)
             out.append(scores.masked_fill(~seen, -torch.inf).softmax(-1) @ v[:, group])
         return self.linear(at + "out", torch.cat(out, -1))
 
-    def turned(self, x):
+    def turned(self, x, rope):
         rotated, tokens = self.spec.rotated_dim, len(x)
-        steps, factor = frequencies(self.spec.positions, rotated, tokens)
+        steps, factor = frequencies(rope, rotated, tokens)
         turn = torch.polar(
             torch.full((tokens, rotated // 2), factor, dtype=torch.float64),
             torch.arange(tokens)[:, None] * steps.double(),

@@ -22,7 +22,7 @@ from tests.helpers.speaking import (
 )
 from tests.helpers.tiny import VISUAL
 
-from sightline.core.errors import ContextOverflow, PictureError, PromptError
+from sightline.core.errors import ContextOverflow, PictureError
 from sightline.core.geometry import MediaSize
 from sightline.data.scene_rows import scene_row
 from sightline.model.batch import collate
@@ -115,9 +115,9 @@ def test_training_rows_and_answers_read_what_prepare_gives(monkeypatch: Any) -> 
         messages = scene_row(stage.data, index, "percent")
         same(row(index), VLM.prepare(messages, add_generation_prompt=False))
     asked = [scene_row(stage.data, index, "percent")[:1] for index in range(3)]
-    embed, fed = VLM.model.embed, []
+    join, fed = VLM.model.join, []
     monkeypatch.setattr(
-        VLM.model, "embed", lambda batch, *rest: fed.append(batch) or embed(batch, *rest)
+        VLM.model, "join", lambda batch, *rest: fed.append(batch) or join(batch, *rest)
     )
     VLM.answer_all(asked, max_tokens=2)
     answered, wanted = fed[0], [VLM.prepare(m) for m in asked]
@@ -149,13 +149,6 @@ def test_the_models_own_background_lies_under_transparency() -> None:
     clear = np.zeros((9, 9, 4), dtype=np.uint8)
     (black,), (white,) = (v.prepare([user(clear, "x")]).pixels for v in (dark, VLM))
     assert bool((black < white).all())
-
-
-@pytest.mark.parametrize("kind", ["video", "document"])
-def test_other_media_are_refused(kind: str) -> None:
-    content = [{"type": kind, "path": "x"}, {"type": "text", "text": "What?"}]
-    with pytest.raises(PromptError, match=f"a {kind} is not read by this model; give pictures"):
-        VLM.prepare([{"role": "user", "content": content}])
 
 
 @pytest.mark.parametrize("generating", [False, True])

@@ -10,9 +10,12 @@ import pytest
 from PIL import Image
 from tests.helpers.speaking import END, assistant, parrot, picture, speaking, user
 
+from sightline.api import VisionLanguageModel
 from sightline.core.errors import PromptError, SamplingError
-from sightline.core.geometry import Box, Point
+from sightline.core.geometry import Box, Point, Size
 from sightline.model.generate import generate
+from sightline.spec import NativeSpec
+from sightline.spec.resolution import PixelRange
 from sightline.spec.sampling import Sampling
 
 VLM = speaking(seed=1)
@@ -78,6 +81,20 @@ def test_geometry_is_in_pixels_of_the_last_picture() -> None:
     assert [replace(p, label=None) for p in said.points] == [Point(10.0, 5.0)]
     assert len(said.problems) == 1
     assert pointing.ask("no picture?").boxes == ()
+
+
+def test_pixels_are_those_of_the_resized_picture() -> None:
+    """The 100 × 60 pixels of the user are seen as 48 × 16, and the answer counts in these."""
+    pointing = parrot(' {"bbox_2d": [12, 8, 48, 16]}', ' {"point_2d": [24, 4]}', " [1, 2]")
+    square = NativeSpec(multiple=16, pictures=PixelRange(min_pixels=256, max_pixels=1536))
+    prompt = pointing.spec.prompt.model_copy(update={"grounding": "pixels"})
+    pointing.model.spec = pointing.spec.model_copy(update={"resolution": square, "prompt": prompt})
+    pointing = VisionLanguageModel(pointing.model, pointing.tokenizer)
+    said = pointing.ask(picture(100, 60), "Where?")
+    assert pointing.prepare([user(picture(100, 60), "Where?")]).layout.views[0].size == Size(48, 16)
+    assert said.boxes == (Box(25, 30, 100, 60),)
+    assert said.points == (Point(50, 15),)
+    assert pointing.ask("Where?").boxes == ()
 
 
 def test_beam_search_answers_and_does_not_stream() -> None:

@@ -27,7 +27,11 @@ MASKS = {
 HEADS = [(4, 4), (4, 2), (4, 1), (1, 1)]
 
 
-def written_out(q_BTHK, k_BGSK, v_BGSK, allowed_BTS, scale):
+def capped(score, cap):
+    return score if cap is None else cap * math.tanh(score / cap)
+
+
+def written_out(q_BTHK, k_BGSK, v_BGSK, allowed_BTS, scale, cap=None):
     """Token by token, head by head."""
     q, k, v = (x.double() for x in (q_BTHK, k_BGSK, v_BGSK))
     batch, queries, heads, _ = q.shape
@@ -37,7 +41,8 @@ def written_out(q_BTHK, k_BGSK, v_BGSK, allowed_BTS, scale):
             seen = allowed_BTS[b, t]
             for h in range(heads):
                 g = h // (heads // k.shape[1])
-                weights = [math.exp(s) for s in (k[b, g, seen] @ q[b, t, h] * scale).tolist()]
+                scores = (k[b, g, seen] @ q[b, t, h] * scale).tolist()
+                weights = [math.exp(capped(score, cap)) for score in scores]
                 mixed = torch.tensor(weights, dtype=torch.float64) @ v[b, g, seen]
                 out[b, t, h] = mixed / sum(weights)
     return out.flatten(2)
@@ -60,6 +65,30 @@ def test_attention_equals_a_written_softmax(heads, groups, span, name, trains):
     q, k, v, bound, dense = case(heads, groups, *span, name)
     out = attend(q.requires_grad_(trains), k, v, bound, 0.4)
     truth = written_out(q.detach(), k, v, dense, 0.4)
+    torch.testing.assert_close(out.detach().double(), truth, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(("heads", "groups"), HEADS)
+@pytest.mark.parametrize("span", [(0, 7), (3, 7), (6, 7), (0, 1)], ids=str)
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("trains", [False, True])
+def test_a_soft_cap_bends_scores_before_they_are_masked(heads, groups, span, name, trains):
+    q, k, v, bound, dense = case(heads, groups, *span, name)
+    out = attend(q.requires_grad_(trains), k, v, bound, 0.9, 1.3)
+    truth = written_out(q.detach(), k, v, dense, 0.9, 1.3)
+    torch.testing.assert_close(out.detach().double(), truth, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("queries", [1, 5])
+def test_a_soft_cap_holds_beyond_the_plain_product(queries):
+    length = SHORT + 3
+    q = torch.randn(1, queries, 2, 4, requires_grad=True)
+    k, v = torch.randn(2, 1, 1, length, 4)
+    bound = Mask().bind(length - queries, length, None, CPU)
+    dense = torch.ones(queries, length, dtype=torch.bool).tril(length - queries)[None]
+    out = attend(q, k, v, bound, 0.9, 1.3)
+    assert torch.autograd.grad(out.sum(), q)[0].abs().max() > 1e-6
+    truth = written_out(q.detach(), k, v, dense, 0.9, 1.3)
     torch.testing.assert_close(out.detach().double(), truth, rtol=0, atol=2e-6)
 
 
@@ -92,16 +121,21 @@ def many(length, name):
 @pytest.mark.parametrize(("heads", "groups"), HEADS)
 @pytest.mark.parametrize("span", [(0, 150), (20, 150), (0, 64), (0, 65)], ids=str)
 @pytest.mark.parametrize("name", MASKS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_many_queries_equal_a_softmax_in_float64(heads, groups, span, name, dtype):
+@pytest.mark.parametrize(
+    ("dtype", "cap"),
+    [(torch.float32, None), (torch.bfloat16, None), (torch.float32, 4.0), (torch.bfloat16, 4.0)],
+    ids=str,
+)
+def test_many_queries_equal_a_softmax_in_float64(heads, groups, span, name, dtype, cap):
     mask, window = many(150, name)
     q = torch.randn(2, span[1] - span[0], heads, 8).to(dtype)
     k, v = torch.randn(2, 2, groups, span[1], 8).to(dtype)
     k += 4 * torch.randn(8).to(dtype)  # what the key biases of some models do
-    out = attend(q, k, v, mask.bind(*span, window, CPU), 0.35)
+    out = attend(q, k, v, mask.bind(*span, window, CPU), 0.35, cap)
     dense = mask._dense(*span, window, CPU)
     wide = [x.double().repeat_interleave(heads // groups, 1) for x in (k, v)]
     scores = q.double().transpose(1, 2) @ wide[0].transpose(2, 3) * 0.35
+    scores = scores if cap is None else cap * (scores / cap).tanh()
     truth = (
         (scores.masked_fill(~dense, -torch.inf).softmax(-1) @ wide[1]).transpose(1, 2).flatten(2)
     )
@@ -126,10 +160,11 @@ def test_gradients_of_the_training_path_equal_the_kernels(heads, groups, name):
         torch.testing.assert_close(gradient, truth, rtol=1e-12, atol=1e-12)
 
 
-def test_gradients_equal_finite_differences():
+@pytest.mark.parametrize("cap", [None, 0.8])
+def test_gradients_equal_finite_differences(cap):
     q, k, v, bound, _ = case(2, 1, 0, 4, "causal", torch.float64)
     inputs = tuple(x[:1].clone().requires_grad_() for x in (q, k, v))
-    assert torch.autograd.gradcheck(lambda *x: attend(*x, bound, 0.3), inputs)
+    assert torch.autograd.gradcheck(lambda *x: attend(*x, bound, 0.3, cap), inputs)
 
 
 @pytest.mark.parametrize("span", [(0, 7), (6, 7)], ids=str)

@@ -24,6 +24,7 @@ def masks(draw):
         causal=draw(st.booleans()),
         document_BS=table(PADDING, 2) if draw(st.booleans()) else None,
         group_BS=table(-1, 2) if draw(st.booleans()) else None,
+        groups_in_window=draw(st.booleans()),
     )
     start = draw(st.integers(0, columns - 1))
     stop = draw(st.integers(start + 1, columns))
@@ -38,13 +39,14 @@ def sees(mask, row, query, key, window):
         mine, theirs = mask.document_BS[row, query], mask.document_BS[row, key]
         if mine != theirs or mine == PADDING:
             return False
+    near = window is None or query - key < window
     if mask.group_BS is not None:
         mine, theirs = mask.group_BS[row, query], mask.group_BS[row, key]
         if mine == theirs and mine >= 0:
-            return True
+            return near or not mask.groups_in_window
     if mask.causal and key > query:
         return False
-    return window is None or query - key < window
+    return near
 
 
 def written_out(bound: BoundMask, rows, start, stop):

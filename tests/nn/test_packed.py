@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import copy
+import resource
+import sys
 import weakref
 
 import pytest
@@ -104,6 +106,7 @@ def test_a_joint_gives_each_part_its_rows(dtype, biases):
     pack(holder)
     assert isinstance(holder.joint.kernel, Packed)
     x = torch.randn(2, 5, 16, dtype=dtype)
+    assert torch.equal(holder.joint.whole(x), torch.cat(holder.joint(x), -1))
     for part, together, before in zip(parts, holder.joint(x), plain, strict=True):
         assert_right(together, before, x)
         assert_right(part(x), before, x)
@@ -205,6 +208,21 @@ def test_plain_values_are_freed_but_stay_named():
     assert {name: (p.shape, p.dtype) for name, p in model.named_parameters()} == shapes
     assert model.language.embed.weight.device.type == "cpu"
     assert model.dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc alone is asked to keep memory")
+def test_later_passes_find_the_pages_of_the_first():
+    """180 MB in six blocks, freed and asked for again: the system is not asked for new pages."""
+    pack(linear(4, 3))
+
+    def new_pages() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        blocks = [torch.ones(30 << 20, dtype=torch.uint8) for _ in range(6)]
+        assert all(block[-1] for block in blocks)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    passes = [new_pages() for _ in range(8)]  # the first ones may find other holes than the last
+    assert min(passes) * resource.getpagesize() < 10 << 20
 
 
 def test_packing_twice_and_unpacking_twice_change_nothing():

@@ -36,6 +36,17 @@ def test_activations_equal_transformers(kind, theirs):
     torch.testing.assert_close(activate(x, kind), ACT2FN[theirs](x), rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize(("kind", "theirs"), ACTIVATIONS.items())
+def test_activations_keep_their_slopes_and_their_ends(kind, theirs):
+    x = torch.tensor([-1e4, -300, -25, -12, -11, -1, 0.5, 1, 11, 12, 25, 300]).requires_grad_()
+    for mine, truth in zip(
+        (activate(x, kind), *torch.autograd.grad(activate(x, kind).sum(), x)),
+        (ACT2FN[theirs](x), *torch.autograd.grad(ACT2FN[theirs](x).sum(), x)),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, truth, rtol=1e-5, atol=1e-7)
+
+
 def test_activations_differ_from_each_other():
     x = torch.linspace(-3, 3, 101)
     each = [activate(x, kind) for kind in ACTIVATIONS]
@@ -94,6 +105,7 @@ def test_joined_projections_equal_their_parts():
     for part, split, product in zip(parts, joint(x), whole, strict=True):
         assert torch.equal(split, part(x))
         torch.testing.assert_close(product, part(x), rtol=0, atol=1e-6)
+    assert torch.equal(joint.whole(x), torch.cat(joint(x), -1))
     assert joined(parts[1:2])[1] is None
 
 

@@ -12,7 +12,12 @@ from transformers import LlamaConfig, PhiConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 from transformers.models.phi.modeling_phi import PhiRotaryEmbedding
+from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLTextConfig
+from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLRotaryEmbedding
+from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfig
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextRotaryEmbedding
 
+from sightline.core.errors import SpecError
 from sightline.nn.rope import RotaryTable, frequencies
 from sightline.spec.language import RopeSpec
 
@@ -164,3 +169,48 @@ def test_the_angles_are_those_of_the_paper():
     expected = {1: math.cos(angle), 5: math.sin(angle)}
     for i in range(8):
         assert turned[0, 0, 0, i].item() == pytest.approx(expected.get(i, 0.0), abs=1e-6)
+
+
+def by_axes(sections, interleaved, positions_ABT, dim=16):
+    spec = RopeSpec(theta=50.0, sections=sections, interleaved=interleaved)
+    length = int(positions_ABT.max()) + 1
+    return RotaryTable(spec, dim).at(positions_ABT, length, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("sections", "interleaved"),
+    [((4, 2, 2), False), ((2, 3, 3), False), ((4, 2, 2), True), ((3, 3, 2), True)],
+)
+def test_three_axes_equal_transformers(sections, interleaved):  # fmt: skip
+    positions = torch.randint(0, 90, (3, 2, 7), generator=torch.Generator().manual_seed(1))
+    rope = {"rope_type": "default", "rope_theta": 50.0, "mrope_section": list(sections)}
+    sizes = {"hidden_size": 64, "num_attention_heads": 4, "head_dim": 16}
+    if interleaved:
+        theirs = Qwen3VLTextRotaryEmbedding(Qwen3VLTextConfig(**sizes, rope_parameters=rope))
+    else:
+        theirs = Qwen2VLRotaryEmbedding(Qwen2VLTextConfig(**sizes, rope_parameters=rope))
+    cos, sin = theirs(torch.zeros(1), positions)
+    ours = by_axes(sections, interleaved, positions)
+    torch.testing.assert_close(ours.cos_BT1R[:, :, 0], cos, rtol=0, atol=1e-6)
+    torch.testing.assert_close(ours.sin_BT1R[:, :, 0], sin, rtol=0, atol=1e-6)
+
+
+def test_equal_axes_turn_as_one():
+    places = torch.randint(0, 90, (1, 2, 7), generator=torch.Generator().manual_seed(2))
+    three = by_axes((4, 2, 2), True, places.expand(3, -1, -1))
+    one = by_axes((4, 2, 2), True, places)
+    assert torch.equal(three.cos_BT1R, one.cos_BT1R) and torch.equal(three.sin_BT1R, one.sin_BT1R)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"interleaved": True}, "without sections"),
+        ({"sections": (3, -1, 2)}, "negative"),
+        ({"sections": (1, 1, 2), "scaling": {"kind": "dynamic", "factor": 2.0,
+                                             "original_context": 9}}, "one axis"),
+    ],
+)  # fmt: skip
+def test_sections_that_mean_nothing_are_refused(change, said):
+    with pytest.raises(SpecError, match=said):
+        RopeSpec.parse(change)

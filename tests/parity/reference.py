@@ -103,7 +103,12 @@ def hub_dialect(config: dict[str, Any]) -> dict[str, Any]:
     old = {k: hub_dialect(v) if isinstance(v, dict) else v for k, v in old.items()}
     if "dtype" in config:
         old["torch_dtype"] = config["dtype"]
-    if rope:
+    if rope and "full_attention" in rope:  # by the kind of layer (Gemma 3)
+        whole, local = rope["full_attention"], rope["sliding_attention"]
+        old["rope_theta"], old["rope_local_base_freq"] = whole["rope_theta"], local["rope_theta"]
+        scaled = {k: v for k, v in whole.items() if k != "rope_theta"}
+        old["rope_scaling"] = None if whole["rope_type"] == "default" else scaled
+    elif rope:
         kind = {k: v for k, v in rope.items() if k not in ("rope_theta", "partial_rotary_factor")}
         old["rope_theta"] = rope["rope_theta"]
         old["rope_scaling"] = None if rope["rope_type"] == "default" else kind

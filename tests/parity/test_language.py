@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sightline.families import Declared, read_spec
 from sightline.language.decoder import Decoder
+from sightline.spec.language import LinearScaling
 from sightline.weights import load_decoder
 
 SEEN = 5 * TOLERANCE
@@ -76,6 +77,18 @@ def gemma(**changes: Any) -> Any:
     return hf.GemmaForCausalLM(hf.GemmaConfig(**TEXT | {"head_dim": 16} | changes))
 
 
+GEMMA2 = {"head_dim": 16, "sliding_window": 6, "query_pre_attn_scalar": 5, "num_hidden_layers": 3}
+CAPS = {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}  # tight enough to bend
+
+
+def gemma2(**changes: Any) -> Any:
+    return hf.Gemma2ForCausalLM(hf.Gemma2Config(**TEXT | GEMMA2 | CAPS | changes))
+
+
+def gemma3(**changes: Any) -> Any:
+    return hf.Gemma3ForCausalLM(hf.Gemma3TextConfig(**TEXT | GEMMA2 | changes))
+
+
 def phi(**changes: Any) -> Any:
     return hf.PhiForCausalLM(hf.PhiConfig(**TEXT | changes))
 
@@ -84,7 +97,17 @@ def falcon(**changes: Any) -> Any:
     return hf.FalconForCausalLM(hf.FalconConfig(**FALCON | changes))
 
 
+def opt(**changes: Any) -> Any:
+    kept = {k: v for k, v in TEXT.items() if k not in ("intermediate_size", "num_key_value_heads")}
+    return hf.OPTForCausalLM(hf.OPTConfig(**kept | {"ffn_dim": 48} | changes))
+
+
 PARTIAL = {"rope_theta": 10000.0, "rope_type": "default", "partial_rotary_factor": 0.75}
+LOCAL_ROPE = {
+    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 700.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 90.0},
+}
+PATTERN = ["sliding_attention", "full_attention", "sliding_attention"]
 WINDOWS = {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1}
 MODELS: dict[str, Callable[[], Any]] = {
     "llama 1": lambda: llama(num_key_value_heads=4),
@@ -106,6 +129,15 @@ MODELS: dict[str, Callable[[], Any]] = {
     "qwen3 with biases": lambda: qwen3(attention_bias=True),
     "gemma": lambda: gemma(),
     "gemma one key": lambda: gemma(num_key_value_heads=1),
+    "gemma 2": lambda: gemma2(),
+    "gemma 2 without caps": lambda: gemma2(
+        attn_logit_softcapping=None, final_logit_softcapping=None
+    ),
+    "gemma 2 as published": lambda: gemma2(
+        attn_logit_softcapping=50.0, final_logit_softcapping=30.0, num_key_value_heads=4
+    ),
+    "gemma 3": lambda: gemma3(rope_parameters=LOCAL_ROPE, layer_types=PATTERN),
+    "gemma 3 1b": lambda: gemma3(num_hidden_layers=4, num_key_value_heads=1, layer_types=None),
     "phi": lambda: phi(num_key_value_heads=4),
     "phi grouped": lambda: phi(rope_parameters=PARTIAL),
     "falcon 7b": lambda: falcon(),
@@ -117,6 +149,8 @@ MODELS: dict[str, Callable[[], Any]] = {
         ffn_hidden_size=52,
     ),
     "falcon sequential": lambda: falcon(parallel_attn=False, bias=True),
+    "opt": lambda: opt(),
+    "opt untied, without biases": lambda: opt(tie_word_embeddings=False, enable_bias=False),
     "falcon per head": lambda: falcon(multi_query=False, bias=True),
 }
 
@@ -256,6 +290,23 @@ def test_stored_copy_of_the_embedding_is_not_kept(tmp_path: Path) -> None:
     assert ref.difference(load_decoder(declared), theirs, ITEMS) <= TOLERANCE
 
 
+@pytest.mark.parametrize("depth", [1, 6, 13])
+def test_gemmas_pattern_of_windows_where_the_folder_names_none(depth: int) -> None:
+    """4.x writes no layer types: Gemma 2 has a window in every other layer, Gemma 3 in five."""
+    for config in (
+        hf.Gemma2Config(num_hidden_layers=depth),
+        hf.Gemma3TextConfig(num_hidden_layers=depth),
+        hf.Gemma3TextConfig(num_hidden_layers=depth, sliding_window_pattern=4),
+    ):
+        kinds = config.layer_types
+        wanted = tuple(i for i, kind in enumerate(kinds) if kind == "sliding_attention")
+        stated = config.to_dict() | {"layer_types": None}
+        if pattern := stated.pop("_sliding_window_pattern", None):
+            stated["sliding_window_pattern"] = pattern
+        spec = read_spec(stated).language
+        assert spec is not None and spec.attention.windowed_layers == wanted
+
+
 # Each mistake must be seen by the comparison above, by a margin.
 
 
@@ -276,6 +327,16 @@ def rolled(name: str, by: int) -> Callable[[Decoder], None]:
     return roll
 
 
+def swapped(one: str, other: str) -> Callable[[Decoder], None]:
+    def swap(model: Decoder) -> None:
+        a, b = (model.get_parameter(f"blocks.1.{name}.weight").data for name in (one, other))
+        kept = a.clone()
+        a.copy_(b)
+        b.copy_(kept)
+
+    return swap
+
+
 SPEC_MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "theta": ("llama 2", {"positions": {"theta": 9_000.0}}),
     "no scaling": ("llama 3", {"positions": {"scaling": None}}),
@@ -288,6 +349,16 @@ SPEC_MISTAKES: dict[str, tuple[str, dict[str, Any]]] = {
     "no embedding scale": ("gemma", {"embedding_scale": None}),
     "no unit offset": ("gemma", {"norm": {"unit_offset": False}}),
     "gemma's gelu": ("gemma", {"mlp": {"activation": "gelu"}}),
+    "no soft cap": ("gemma 2", {"attention": {"soft_cap": None}}),
+    "no soft cap of logits": ("gemma 2", {"logit_soft_cap": None}),
+    "windows the other way round": ("gemma 2", {"attention": {"windowed_layers": (1,)}}),
+    "no scalar": ("gemma 2", {"attention": {"scale": None}}),
+    "one rotation for all layers": ("gemma 3", {"windowed_positions": None}),
+    "rotations exchanged": ("gemma 3", {"positions": {"theta": 90.0, "scaling": None}}),
+    "the local rotation scaled, too": (
+        "gemma 3",
+        {"windowed_positions": {"scaling": LinearScaling(factor=8.0)}},
+    ),
     "fraction": ("phi", {"positions": {"fraction": 1.0}}),
     "phi's gelu": ("phi", {"mlp": {"activation": "gelu"}}),
     "falcon's gelu": ("falcon 7b", {"mlp": {"activation": "gelu_tanh"}}),
@@ -303,7 +374,11 @@ MODEL_MISTAKES: dict[str, tuple[str, Callable[[Decoder], None]]] = {
     "fused rows off by one": ("falcon 7b", rolled("blocks.0.attn.v.weight", 1)),
     "biases off by one": ("phi", rolled("blocks.0.attn.out.bias", 1)),
     "head bias off by one": ("phi", rolled("head.bias", 1)),
+    "norms of attention exchanged": ("gemma 2", swapped("norm1", "post_norm1")),
+    "norms of the MLP exchanged": ("gemma 3", swapped("norm2", "post_norm2")),
+    "gemma's query norm off by one": ("gemma 3", rolled("blocks.0.attn.q_norm.weight", 1)),
     "norms off by one": ("falcon 11b", rolled("blocks.0.norm1.bias", 1)),
+    "places off by one": ("opt", rolled("positions.weight", 1)),
     "query norm off by one": ("qwen3", rolled("blocks.0.attn.q_norm.weight", 1)),
 }
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.helpers.waves import picture
 from transformers.image_processing_backends import PilBackend
 from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from sightline.core.geometry import MediaSize, Size
+from sightline.core.geometry import Size
 from sightline.pictures import open_picture
-from sightline.resolution.fixed import views
+from sightline.resolution import fixed
 from sightline.resolution.layout import Canvas, View
 from sightline.spec import FixedSpec, PixelSpec
 from sightline.spec.resolution import IMAGENET_MEAN, IMAGENET_STD
@@ -104,17 +104,6 @@ LARGE = [(name, (3000, 2000)) for name in ("clip-336", "siglip-384", "llava-pad"
 EVERYWHERE = [(name, size) for name in CASES for size in SIZES] + LARGE
 
 
-@cache
-def picture(width: int, height: int) -> np.ndarray:
-    """Smooth waves with noise and hard edges, so that every filter tap and rounding matters."""
-    rng = np.random.default_rng(width * 10_007 + height)
-    y, x = np.mgrid[:height, :width]
-    waves = np.stack([np.sin(x / 9 + y / 31), np.cos(x / 17 - y / 7), np.sin(x * y / 997)], axis=2)
-    noisy = 128 + 90 * waves + rng.normal(0, 30, waves.shape)
-    noisy[(x // 23 + y // 19) % 5 == 0] = 255
-    return np.clip(noisy, 0, 255).astype(np.uint8)
-
-
 def theirs(case: Case, pixels: np.ndarray) -> torch.Tensor:
     batch = case.theirs(Image.fromarray(pixels), return_tensors="pt")
     return batch["pixel_values"][0]
@@ -122,8 +111,7 @@ def theirs(case: Case, pixels: np.ndarray) -> torch.Tensor:
 
 def view_of(case: Case, pixels: np.ndarray) -> View:
     height, width, _ = pixels.shape
-    [view] = views(case.policy, MediaSize(width, height))
-    return view
+    return fixed.view(case.policy, Size(width, height), (0,))
 
 
 def ours(case: Case, pixels: np.ndarray, backend: str = "pillow") -> torch.Tensor:

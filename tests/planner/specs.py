@@ -5,10 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from sightline.planner.published import clip_large
-from sightline.spec.connector import ConnectorSpec, LinearSpec, MlpSpec
+from sightline.spec.connector import (
+    CAbstractorSpec,
+    ConnectorSpec,
+    GluSpec,
+    GridResamplerSpec,
+    InstructionSpec,
+    LinearSpec,
+    MergerSpec,
+    MlpSpec,
+    PatchMergerSpec,
+    PixelShuffleSpec,
+    PooledSpec,
+    QFormerSpec,
+)
+from sightline.spec.fusion import DeepStackSpec, FusionSpec, InterleaveSpec, VisualExpertSpec
 from sightline.spec.language import (
     AttentionSpec,
     DecoderSpec,
+    LearnedPositionsSpec,
     Llama3Scaling,
     MlpBlockSpec,
     RopeSpec,
@@ -62,6 +77,7 @@ def model(
     *,
     side: int | None = None,
     image: ImageTokenSpec | None = None,
+    fusion: FusionSpec | None = None,
 ) -> ModelSpec:
     """A model of these parts; by default CLIP-L/14-336 and LLaVA-1.5's projector."""
     vision = vision or clip_large()
@@ -69,6 +85,7 @@ def model(
         resolution=FixedSpec(size=side or vision.image_size),
         vision=vision,
         connector=connector or MlpSpec(),
+        fusion=fusion or InterleaveSpec(),
         language=language,
         prompt=PromptSpec(image=image or ImageTokenSpec(id=3)),
     )
@@ -98,14 +115,61 @@ VISIONS = {
     "siglip": vit(activation="gelu_tanh", post_norm="absent"),
     "dinov2": vit(class_token="drop", layer_scale=True, registers=4),
     "swiglu": vit(mlp="swiglu", qkv_bias=False),
+    "internvit 6b": vit(
+        class_token="drop",
+        qkv_bias=False,
+        qk_norm="rms",
+        norm="rms",
+        layer_scale=True,
+        post_norm="absent",
+    ),
+    "eva2-e": vit(class_token="drop", norm_place="after", post_norm="absent"),
     "conv stem": vit(stem="conv", patch=4, image_size=16),
+    "qwen2-vl": vit(positions="absent", rope="shared", frames_per_view=2, post_norm="absent"),
+    "qwen2.5-vl": vit(
+        positions="absent",
+        rope="shared",
+        norm="rms",
+        mlp="swiglu",
+        window=2,
+        full_blocks=(1,),
+        post_norm="absent",
+    ),
+    "pixtral": vit(
+        mlp="gated",
+        mlp_bias=False,
+        patch_bias=False,
+        qkv_bias=False,
+        out_bias=False,
+        pre_norm=True,
+        post_norm="absent",
+        norm="rms",
+        positions="absent",
+        rope="alternate",
+    ),
+    "idefics3": vit(positions="buckets"),
+    "qwen3-vl": vit(positions="corners", rope="shared", deep_layers=(1, 3), frames_per_view=2),
 }
+QFORMER = {"queries": 5, "width": 12, "depth": 3, "heads": 2, "mlp_width": 20}
 CONNECTORS: dict[str, ConnectorSpec] = {
     "linear": LinearSpec(),
     "linear without bias": LinearSpec(bias=False),
+    "pooled": PooledSpec(side=2),
+    "patch merger": PatchMergerSpec(),
+    "patch merger, biases": PatchMergerSpec(side=4, bias=True),
     "mlp 1": MlpSpec(depth=1),
     "mlp 2": MlpSpec(),
     "mlp 3, inner 20, without bias": MlpSpec(depth=3, hidden=20, bias=False),
+    "merger": MergerSpec(),
+    "pixel shuffle": PixelShuffleSpec(),
+    "pixel shuffle as in idefics": PixelShuffleSpec(side=4, norm="none", depth=1, bias=False),
+    "merger with rms norm": MergerSpec(norm="rms"),
+    "c abstractor": CAbstractorSpec(side=2, width=12, depth=2, position_side=4),
+    "c abstractor, one width": CAbstractorSpec(side=3, width=32, depth=1, mlp_depth=1),
+    "glu": GluSpec(hidden=20),
+    "grid resampler": GridResamplerSpec(side=2, heads=4),
+    "qformer": QFormerSpec(**QFORMER),
+    "qformer that reads": QFormerSpec(**QFORMER, instruction=InstructionSpec(vocab=30, context=9)),
 }
 LANGUAGES = {
     "llama": decoder(),
@@ -120,6 +184,13 @@ LANGUAGES = {
         mlp=MlpBlockSpec(kind="plain", width=40, bias=True, activation="gelu_tanh"),
         head_bias=True,
     ),
+    "opt": decoder(
+        {"kv_heads": 4, "qkv_bias": True, "out_bias": True},
+        norm=LayerNormSpec(),
+        mlp=MlpBlockSpec(kind="plain", width=40, bias=True, activation="relu"),
+        positions=LearnedPositionsSpec(offset=2),
+        tied_head=True,
+    ),
     "falcon 40b": decoder(
         norm=LayerNormSpec(),
         block="parallel_two_norms",
@@ -127,9 +198,30 @@ LANGUAGES = {
         tied_head=True,
     ),
     "gemma": decoder(norm=RmsNormSpec(unit_offset=True), tied_head=True, embedding_scale=24**0.5),
+    "m-rope": decoder(positions=RopeSpec(sections=(1, 1, 2), interleaved=True)),
     "windows": decoder({"window": 16, "windowed_layers": (1,)}, depth=3),
+    "gemma 2": decoder(
+        {"scale": 0.2, "soft_cap": 50.0, "window": 16, "windowed_layers": (1,)},
+        norm=RmsNormSpec(unit_offset=True),
+        block="sandwich",
+        tied_head=True,
+        logit_soft_cap=30.0,
+    ),
+    "gemma 3": decoder(
+        {"qk_norm": "rms", "window": 16, "windowed_layers": (1, 2)},
+        depth=3,
+        norm=RmsNormSpec(unit_offset=True),
+        block="sandwich",
+        tied_head=True,
+        windowed_positions=RopeSpec(theta=1e3),
+    ),
 }
+DEEP = model(decoder(), VISIONS["qwen3-vl"], MergerSpec(levels=2), fusion=DeepStackSpec(levels=2))
+EXPERT = model(decoder(), vit(class_token="drop"), fusion=VisualExpertSpec(positions="shared"))
+ENDS = FixedSpec(size=28, ends=("begin", "end"))
 SWITCHES = {
+    "fusion: visual expert": EXPERT.model_copy(update={"resolution": ENDS}),
+    "fusion: deep stack": DEEP,
     **{f"vision: {name}": model(decoder(), spec) for name, spec in VISIONS.items()},
     **{f"connector: {name}": model(decoder(), vit(), spec) for name, spec in CONNECTORS.items()},
     **{f"language: {name}": model(spec, vit()) for name, spec in LANGUAGES.items()},

@@ -41,8 +41,9 @@ def test_bytes_are_what_is_allocated(name, dtype):
     built = build_model(SWITCHES[name], dtype=DTYPES[dtype])
     allocated = {
         part: sum(p.numel() * p.element_size() for p in getattr(built, part).parameters())
-        for part in PARTS
+        for part in (*PARTS, "learned")
     }
+    allocated["connector"] += allocated.pop("learned")  # vectors that layouts name
     assert {p: weight_bytes(weights(SWITCHES[name], p), dtype) for p in PARTS} == allocated
 
 
@@ -110,7 +111,7 @@ languages = st.builds(
         bias=st.booleans(),
     ),
     norm=st.sampled_from([RmsNormSpec(), RmsNormSpec(unit_offset=True), LayerNormSpec()]),
-    block=st.sampled_from(["sequential", "parallel", "parallel_two_norms"]),
+    block=st.sampled_from(["sequential", "sandwich", "parallel", "parallel_two_norms"]),
     tied_head=st.booleans(),
     head_bias=st.booleans(),
 )

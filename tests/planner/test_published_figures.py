@@ -7,9 +7,10 @@ from tests.planner.specs import LLAMA_2_7B, LLAMA_31_8B, model
 
 from sightline.core.geometry import MediaSize
 from sightline.planner import concurrency, cross_attention, plan, train_plan
+from sightline.planner.connectors import connector_weights
+from sightline.planner.pieces import count
 from sightline.planner.published import ALIGN, INSTRUCT, calibrate, lesson_runs, llava
 from sightline.planner.published import published_runs as authors_runs
-from sightline.planner.tensors import connector_weights, count
 from sightline.planner.work import kv_bytes, parameters
 from sightline.planner.workload import workload
 from sightline.spec.connector import MlpSpec

@@ -13,8 +13,9 @@ from sightline.model.build import build_model
 from sightline.planner import train_plan
 from sightline.planner.decoder import decoder_row
 from sightline.planner.encoder import encoder_flops
+from sightline.planner.pieces import count
 from sightline.planner.published import llava
-from sightline.planner.tensors import count, weights
+from sightline.planner.tensors import weights
 from sightline.planner.train import (
     PARTS,
     activation_bytes,

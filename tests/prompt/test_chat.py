@@ -50,7 +50,7 @@ def test_strings_and_parts_reach_templates_that_know_only_one(source: str, form:
     found = render(source, form(" hi "), form("you"))
     assert found.text == "<user> hi </><assistant>you</>"
     assert shown(found) == "······ hi ··············you···"
-    assert found.written() == ["<user>", "</><assistant>", "</>"]
+    assert [text for _, text in found.written()] == ["<user>", "</><assistant>", "</>"]
     assert found.origin()[7:9] == [0, 0]
     assert [span.message for span in found.content] == [0, 1]
 

@@ -8,25 +8,33 @@ from sightline.spec import (
     AttentionSpec,
     ConnectorSpec,
     DecoderSpec,
-    FixedSpec,
+    FusionSpec,
     ImageTokenSpec,
+    InterleaveSpec,
     MlpBlockSpec,
     MlpSpec,
     ModelSpec,
     PromptSpec,
+    ResolutionSpec,
     VitSpec,
 )
 
 
 def model(
-    resolution: FixedSpec, *, patch: int = 14, connector: ConnectorSpec | None = None, **vit: Any
+    resolution: ResolutionSpec,
+    *,
+    patch: int = 14,
+    connector: ConnectorSpec | None = None,
+    fusion: FusionSpec | None = None,
+    **vit: Any,
 ) -> ModelSpec:
     shape = {"width": 8, "depth": 2, "heads": 2, "mlp_width": 16}
-    image_size = max(patch, resolution.size)
+    image_size = max(patch, resolution.least_side)
     return ModelSpec(
         resolution=resolution,
         vision=VitSpec(**shape, patch=patch, image_size=image_size, **vit),
         connector=connector or MlpSpec(),
+        fusion=fusion or InterleaveSpec(),
         language=DecoderSpec(
             vocab=16,
             width=8,

@@ -80,7 +80,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "no meaning with fit",
     ),
     ({"resolution": {"pixels": {"std": [1, 0, 1]}}}, "resolution.pixels.std", "not positive"),
-    ({"resolution": {"kind": "anyres"}}, "resolution.kind", "fixed"),
+    ({"resolution": {"kind": "any"}}, "resolution", "fixed"),
     ({"vision": {"heads": 5}}, "vision.heads", "5 does not divide width 12"),
     ({"vision": {"patch": 9}}, "vision.patch", "exceeds image_size 8"),
     ({"vision": {"layer": 3}}, "vision.layer", "not a hidden state of 2 blocks"),
@@ -88,7 +88,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"vision": {"activation": "swish"}}, "vision.activation", "swish"),
     ({"connector": {"depth": 4}}, "connector.depth", "less than or equal to 3"),
     ({"connector": {"kind": "linear"}}, "connector.depth", "not permitted"),
-    ({"connector": {"kind": "qformer"}}, "connector", "qformer"),
+    ({"connector": {"kind": "wires"}}, "connector", "wires"),
     (
         {"language": {"attention": {"kv_heads": 3}}},
         "language.attention.kv_heads",

@@ -26,9 +26,10 @@ from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
 from sightline.core.geometry import Grid
 from sightline.spec.vision import VitSpec
-from sightline.vision.vit import VitEncoder
+from sightline.vision.vit import VitContext, VitEncoder
 
 SIDE, PATCH, WIDTH = 20, 4, 12
+WHOLE = VitContext(Grid(5, 5))
 
 
 def encoder(seed=0, **changes):
@@ -148,7 +149,7 @@ def test_the_chosen_hidden_state_leaves_and_later_blocks_do_not_run(layer):
     assert ran == list(range(model.spec.blocks_used))
     states = [model.embed(x_V3HW)]
     for block in model.blocks:
-        states.append(block(states[-1]))
+        states.append(block(states[-1], WHOLE))
     assert torch.equal(out, states[layer])
     others = [s for i, s in enumerate(states) if i != layer % 4]
     assert min((out - s).abs().max() for s in others) > 1e-2
@@ -161,7 +162,7 @@ def test_the_final_norm_is_applied_only_where_the_spec_says_so(post_norm):
     x_V3HW = pixels()
     x_VND = model.embed(x_V3HW)
     for block in model.blocks:
-        x_VND = block(x_VND)
+        x_VND = block(x_VND, WHOLE)
     expected = model.post_norm(x_VND) if post_norm == "applied" else x_VND
     assert torch.equal(model(x_V3HW), expected)
 
@@ -184,7 +185,7 @@ def test_a_block_is_the_published_formula():
     y = x + block.scale1 * linear(block.attn.out, torch.cat(heads, -1))
     inner = linear(block.mlp.up, norm(block.norm2, y))
     y = y + block.scale2 * linear(block.mlp.down, inner * torch.sigmoid(1.702 * inner))
-    torch.testing.assert_close(block(x), y, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(block(x, WHOLE), y, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

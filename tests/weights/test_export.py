@@ -24,7 +24,7 @@ from sightline.families import compose_spec, read_spec
 from sightline.model.vlm import Vlm
 from sightline.prompt.files import save_tokenizer
 from sightline.prompt.tokenizer import Tokenizer, TokenizerConfig
-from sightline.spec import FixedSpec, LinearSpec, MlpSpec
+from sightline.spec import AnyresSpec, FixedSpec, LinearSpec, MlpSpec
 from sightline.weights import (
     export_hf,
     export_part,
@@ -136,6 +136,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "linear connector": ({"connector": LinearSpec()}, "connector"),
     "three layers": ({"connector": MlpSpec(depth=3)}, "connector"),
     "another inner width": ({"connector": MlpSpec(hidden=48)}, "connector.hidden"),
+    "norms": ({"connector": MlpSpec(norms=True)}, "connector"),
+    "tiles": ({"resolution": AnyresSpec(size=28, pinpoints=((28, 56),))}, "resolution"),
 }
 
 

@@ -24,12 +24,17 @@ Temperature = Annotated[float, typer.Option(help="0 is greedy.")]
 TopP = Annotated[float, typer.Option(help="Nucleus share, above 0 up to 1.")]
 Seed = Annotated[int, typer.Option(help="Seed of sampling.")]
 Dtype = Annotated[str, typer.Option(help="float32 or bfloat16; auto keeps the folder's own.")]
+Video = Annotated[bool, typer.Option("--video", help="Read animated GIF and WebP as videos.")]
+Pages = Annotated[str | None, typer.Option(help="Pages of a PDF: 3, 2-5 or 2-; default: all.")]
 
 
 @app.command()
 def ask(
     words: Annotated[
-        list[str], typer.Argument(metavar="FILE... QUESTION", help="Pictures, then the question.")
+        list[str],
+        typer.Argument(
+            metavar="FILE... QUESTION", help="Pictures, videos or PDFs, then the question."
+        ),
     ],
     model: Model = "tiny",
     max_tokens: MaxTokens = 128,
@@ -47,16 +52,20 @@ def ask(
             "--evidence", help="How much the answer rests on the picture, in nats a token."
         ),
     ] = False,
+    video: Video = False,
+    pages: Pages = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a question about pictures."""
+    """Ask a question about pictures, videos and documents."""
     from sightline.cli.ask import AskOptions, ask_command
+    from sightline.cli.pictures import Reading
     from sightline.spec.sampling import Sampling
 
     sampling = Sampling(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, beams=beams
     )
-    ask_command(words, AskOptions(model, dtype, sampling, draw, evidence, as_json))
+    reading = Reading(video, pages)
+    ask_command(words, AskOptions(model, dtype, sampling, draw, evidence, as_json, reading))
 
 
 @app.command()
@@ -83,19 +92,22 @@ def chat(
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="tiny, a folder, or a hub id.")],
-    file: Annotated[str, typer.Argument(help="A picture.")],
+    file: Annotated[str, typer.Argument(help="A picture, a video or a PDF.")],
     question: Annotated[
         str, typer.Option(help="The question asked about it.")
     ] = "What is in the picture?",
     out: Annotated[
         Path | None, typer.Option(help="Save what the encoder sees as a picture.")
     ] = None,
+    video: Video = False,
+    pages: Pages = None,
     as_json: Json = False,
 ) -> None:
     """Show what the model is given: views, patches, tokens and the rendered prompt."""
     from sightline.cli.inspect import inspect_command
+    from sightline.cli.pictures import Reading
 
-    inspect_command(model, file, question, out, as_json)
+    inspect_command(model, file, question, out, as_json, Reading(video, pages))
 
 
 @app.command()

@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sightline.api import VisionLanguageModel, load
 from sightline.cli.draw import drawn, save_picture
-from sightline.cli.pictures import check, opened
+from sightline.cli.pictures import Reading, check, opened
 from sightline.core.errors import PromptError
 from sightline.core.log import messages, output
 from sightline.model.answer import Answer
-from sightline.pictures.picture import Picture
 from sightline.spec.sampling import Sampling
 
 
@@ -28,33 +30,30 @@ class AskOptions:
     draw: Path | None
     evidence: bool
     as_json: bool
+    reading: Reading
 
 
 def ask_command(words: Sequence[str], options: AskOptions) -> None:
     """Answer, and draw where asked."""
     files, question = split_words(words)
-    check(files)
-    if options.draw is not None and not files:
-        raise PromptError("--draw", "has no picture to draw on", "give a picture")
+    check(files, options.reading)
+    parts = [options.reading.part(file) for file in files]
+    if options.draw is not None and (not parts or parts[-1]["type"] != "image"):
+        raise PromptError("--draw", "has no picture to draw on", "give a picture last")
     vlm = load(options.model, dtype=options.dtype)
-    pictures = [opened(file, vlm) for file in files]
-    answer = vlm.ask(
-        *(picture.rgb for picture in pictures),
-        question,
-        evidence=options.evidence,
-        **asdict(options.sampling),
-    )
-    notes = tuple(note for picture in pictures for note in picture.notes)
+    content = [*parts, {"type": "text", "text": question}]
+    messages = [{"role": "user", "content": content}]
+    answer = vlm.ask(messages, evidence=options.evidence, **asdict(options.sampling))
     if options.as_json:
-        output().print_json(json.dumps(as_json(answer, notes)))
+        output().print_json(json.dumps(as_json(answer)))
     else:
-        _tell(vlm, answer, notes)
+        _tell(vlm, answer)
     if options.draw is not None:
-        _draw(options.draw, pictures, answer, quiet=options.as_json)
+        _draw(options.draw, opened(files[-1], vlm).rgb, answer, quiet=options.as_json)
 
 
 def split_words(words: Sequence[str]) -> tuple[list[str], str]:
-    """All but the last word are pictures. Raises PromptError for an empty question or a question
+    """All but the last word are files. Raises PromptError for an empty question or a question
     that is a file."""
     *files, question = words
     if not question.strip():
@@ -64,18 +63,18 @@ def split_words(words: Sequence[str]) -> tuple[list[str], str]:
     return files, question
 
 
-def as_json(answer: Answer, notes: tuple[str, ...]) -> dict[str, Any]:
+def as_json(answer: Answer) -> dict[str, Any]:
     """Plain data, empty fields kept."""
-    return {**asdict(answer), "notes": [*notes, *answer.notes]}
+    return asdict(answer)
 
 
-def _tell(vlm: VisionLanguageModel, answer: Answer, notes: tuple[str, ...]) -> None:
+def _tell(vlm: VisionLanguageModel, answer: Answer) -> None:
     output().print(answer.text, markup=False, soft_wrap=True)
     told = messages()
     for box in answer.boxes:
         corners = ", ".join(f"{v:.0f}" for v in (box.x0, box.y0, box.x1, box.y1))
         told.print(f"box in pixels: {corners}", style="dim")
-    for note in (*vlm.notes, *notes, *answer.notes, *answer.problems):
+    for note in (*vlm.notes, *answer.notes, *answer.problems):
         told.print(f"note: {note}", style="dim", markup=False)
     if answer.evidence is not None:
         told.print(
@@ -94,8 +93,8 @@ def _tell(vlm: VisionLanguageModel, answer: Answer, notes: tuple[str, ...]) -> N
         told.print("note: cut off by --max-tokens", style="dim")
 
 
-def _draw(path: Path, pictures: Sequence[Picture], answer: Answer, *, quiet: bool) -> None:
-    save_picture(drawn(pictures[-1].rgb, answer.boxes, answer.points), path)
+def _draw(path: Path, rgb: NDArray[np.uint8], answer: Answer, *, quiet: bool) -> None:
+    save_picture(drawn(rgb, answer.boxes, answer.points), path)
     if not quiet:
         count = len(answer.boxes) + len(answer.points)
         messages().print(f"drew {count} on {path}", style="dim", markup=False)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.prompt import Prompt
 
 from sightline.api import load
-from sightline.cli.pictures import check, opened
+from sightline.cli.pictures import Reading, check, opened
 from sightline.core.errors import SightlineError
 from sightline.core.log import messages, output
 from sightline.spec.sampling import Sampling
@@ -19,7 +19,7 @@ HELP = "Type a question; /image FILE shows a picture, /new starts over, /quit en
 
 def chat_command(files: Sequence[str], model: str, dtype: str, sampling: Sampling) -> None:
     """Turn after turn until /quit or the end of the input."""
-    check(files)
+    check(files, Reading())
     vlm = load(model, dtype=dtype)
     shown: list[Any] = [opened(file, vlm).rgb for file in files]
     messages().print(HELP, style="dim")

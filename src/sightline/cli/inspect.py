@@ -13,37 +13,41 @@ from rich.table import Table
 
 from sightline.api import load
 from sightline.cli.draw import COLOUR, save_picture
-from sightline.cli.pictures import check, opened
+from sightline.cli.pictures import Reading, check
 from sightline.core.log import output
-from sightline.model.prepare import Prepared
+from sightline.model.prepare import Prepared, visual_runs
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.spec.model import ModelSpec
 
 
-def inspect_command(model: str, file: str, question: str, out: Path | None, as_json: bool) -> None:
-    """Print the way of one picture from pixels to tokens; save what the encoder sees."""
-    check([file])
+def inspect_command(
+    model: str, file: str, question: str, out: Path | None, as_json: bool, reading: Reading
+) -> None:
+    """Print the way of one file from pixels to tokens; save what the encoder sees."""
+    check([file], reading)
     vlm = load(model)
-    picture = opened(file, vlm)
-    content = [{"type": "image", "image": picture.rgb}, {"type": "text", "text": question}]
+    content = [reading.part(file), {"type": "text", "text": question}]
     prepared = vlm.prepare([{"role": "user", "content": content}])
     facts = describe(vlm.spec, prepared, vlm.tokenizer)
     if as_json:
         output().print_json(json.dumps(facts))
     else:
-        _print(facts, picture.notes)
+        _print(facts, prepared.notes)
     if out is not None:
         save_picture(contact_sheet(vlm.spec, prepared), out)
 
 
 def describe(spec: ModelSpec, prepared: Prepared, tokenizer: Tokenizer) -> dict[str, Any]:
-    """Plain data: each view with its grid and tokens, and the prompt with spans folded up."""
+    """Plain data: each run of visual tokens with its (first) view and its grid, and the prompt with
+    runs folded up."""
     views = []
     for item in prepared.layout.features():
         view = prepared.layout.views[item.view]
         views.append(
             {
                 "picture": view.media,
+                "frames": list(view.frames),
+                "tiles": 1 if item.stitch is None else item.stitch.tiles.area,
                 "resized": [view.resized.width, view.resized.height],
                 "view": [view.size.width, view.size.height],
                 "patch": spec.vision.patch,
@@ -64,19 +68,18 @@ def describe(spec: ModelSpec, prepared: Prepared, tokenizer: Tokenizer) -> dict[
 def folded(prepared: Prepared, tokenizer: Tokenizer) -> str:
     """The prompt as the model reads it, runs of visual tokens written as their number."""
     pieces, at = [], 0
-    for span in prepared.spans:
-        pieces.append(tokenizer.decode(prepared.token_ids[at : span.start], skip_special=False))
-        pieces.append(f"[{span.stop - span.start} visual tokens]")
-        at = span.stop
+    for start, stop in visual_runs(prepared.spans, prepared.layout):
+        pieces.append(tokenizer.decode(prepared.token_ids[at:start], skip_special=False))
+        pieces.append(f"[{stop - start} visual tokens]")
+        at = stop
     pieces.append(tokenizer.decode(prepared.token_ids[at:], skip_special=False))
     return "".join(pieces)
 
 
 def contact_sheet(spec: ModelSpec, prepared: Prepared) -> Image.Image:
-    """Every view as the encoder sees it, enlarged, with its patches outlined."""
-    tiles = [
-        _outlined(_seen(spec, pixels.numpy()), spec.vision.patch) for pixels in prepared.pixels
-    ]
+    """Every frame of every view as the encoder sees it, enlarged, with its patches outlined."""
+    frames = [f for view in prepared.pixels for f in view.reshape(-1, 3, *view.shape[1:])]
+    tiles = [_outlined(_seen(spec, frame.numpy()), spec.vision.patch) for frame in frames]
     gap = 8
     width = sum(tile.width + gap for tile in tiles) - gap
     sheet = Image.new("RGB", (width, max(tile.height for tile in tiles)), "white")
@@ -107,13 +110,14 @@ def _outlined(rgb: NDArray[np.uint8], patch: int) -> Image.Image:
 
 def _print(facts: dict[str, Any], notes: tuple[str, ...]) -> None:
     table = Table(title="What the model is given")
-    for title in ("picture", "resized to", "view", "patch", "grid", "visual tokens"):
+    for title in ("picture", "frames", "resized to", "view", "patch", "grid", "visual tokens"):
         table.add_column(title, justify="right")
     for view in facts["views"]:
         sides = (f"{a} × {b}" for a, b in (view["resized"], view["view"]))
         rows, cols = view["grid"]
         table.add_row(
             str(view["picture"]),
+            ", ".join(map(str, view["frames"])),
             *sides,
             str(view["patch"]),
             f"{rows} × {cols}",

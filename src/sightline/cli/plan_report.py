@@ -176,10 +176,11 @@ def _pictures(made: Plan) -> Table:
     table = _table("What each picture costs", columns)
     for item in made.pictures:
         frames = f" × {item.frames} frames" if item.frames > 1 else ""
+        beside = f" + {item.memory_tokens:,} beside" if item.memory_tokens else ""
         table.add_row(
             f"{item.width}×{item.height}{frames}",
             f"{item.views}",
-            f"{item.tokens:,}",
+            f"{item.tokens:,}{beside}",
             f"{item.context_share:.1%}",
             show_bytes(item.kv_bytes),
             f"{show_count(item.prefill_flops)}FLOP",

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from sightline.connectors.context import ViewContext
 from sightline.nn.linear import Linear
 from sightline.nn.mlp import activate
+from sightline.nn.norm import LayerNorm
 from sightline.spec.connector import LinearSpec, MlpSpec
+
+NORM_EPS = 1e-5
 
 
 class LinearConnector(nn.Module):
@@ -27,7 +30,7 @@ class LinearConnector(nn.Module):
 
 
 class MlpConnector(nn.Module):
-    """x[..., C] -> [..., D] by `depth` matrices (LLaVA 1.5)."""
+    """x[..., C] -> [..., D] by `depth` matrices (LLaVA 1.5), each normed if asked for (Yi-VL)."""
 
     def __init__(self, spec: MlpSpec, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -36,10 +39,11 @@ class MlpConnector(nn.Module):
         self.layers = nn.ModuleList(
             Linear(a, b, bias=spec.bias) for a, b in itertools.pairwise(widths)
         )
+        self.norms = nn.ModuleList(LayerNorm(width, NORM_EPS) for width in widths[1:] if spec.norms)
         self.activation = spec.activation
 
     def forward(self, x: Tensor, ctx: ViewContext) -> Tensor:
-        x = self.layers[0](x)
-        for layer in self.layers[1:]:
-            x = layer(activate(x, self.activation))
+        for i, layer in enumerate(self.layers):
+            x = layer(x if i == 0 else activate(x, self.activation))
+            x = self.norms[i](x) if self.norms else x
         return x

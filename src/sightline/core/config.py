@@ -123,11 +123,22 @@ def _spec_error(
     if isinstance(cause, SpecError):
         where = f"{field}.{cause.field}" if field else cause.field
         return SpecError(where, cause.problem, cause.fix)
+    if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return _kind_error(field, first["ctx"], first["input"])
     given = "" if missing else f" (given {first['input']!r:.80})"
     fix = f"see the fields of {cls.__name__}"
     if first["type"] == "extra_forbidden":
         fix = f"remove it; known fields are {', '.join(cls.model_fields)}"
     return SpecError(field or cls.__name__, first["msg"].lower() + given, fix)
+
+
+def _kind_error(field: str, union: Mapping[str, Any], given: Any) -> SpecError:
+    """A choice without its kind, or with one that is not built."""
+    tag = union["discriminator"].strip("'")
+    if tag not in dict(given):
+        return SpecError(field, f"does not say its {tag}", f"add {tag}")
+    problem = f"{tag} {given[tag]!r:.80} is none of {union['expected_tags']}"
+    return SpecError(field, problem, "choose one of them")
 
 
 def _path(location: tuple[int | str, ...], data: Any, missing: bool) -> Iterator[str]:

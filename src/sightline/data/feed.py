@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from sightline.model.batch import Batch, collate
 from sightline.model.prepare import Prepared
-from sightline.nn.masks import Mask
 
 Row = Callable[[int], Prepared]
 
@@ -34,15 +34,14 @@ class Steps(Dataset[tuple[Batch, Tensor]]):
 def training_batch(items: Sequence[Prepared], pad_id: int) -> tuple[Batch, Tensor]:
     """Rows padded on the right, and bool[B, T] marking target tokens.
 
-    Causal attention never looks at padding on the right, so the mask needs no documents.
+    Neither causal attention nor a group looks at padding on the right, so the mask needs no
+    documents.
     """
     batch = collate(items, pad_id, "right")
     targets_BT = torch.zeros(batch.token_ids_BT.shape, dtype=torch.bool)
     for row, item in enumerate(items):
         targets_BT[row, : len(item.targets)] = torch.tensor(item.targets, dtype=torch.bool)
-    return Batch(
-        batch.token_ids_BT, batch.visual_BT, batch.positions_ABT, Mask(), batch.visuals
-    ), targets_BT
+    return replace(batch, mask=replace(batch.mask, document_BS=None)), targets_BT
 
 
 def feed(steps: Steps, start: int, stop: int, workers: int) -> Iterator[tuple[Batch, Tensor]]:

@@ -11,11 +11,12 @@ from sightline.families.family import refusing
 from sightline.families.prompts import Builtin, image_prompt
 from sightline.prompt.templates import builtin
 from sightline.spec.connector import ConnectorSpec, MlpSpec
+from sightline.spec.fusion import CrossAttentionSpec, FusionSpec, InterleaveSpec
 from sightline.spec.language import LanguageSpec
 from sightline.spec.prompt import BuiltinTemplate, GroundingStyle, ImageTokenSpec, PromptSpec
 from sightline.spec.resolution import ResolutionSpec
 from sightline.spec.rules import grow
-from sightline.spec.vision import ModuleSpec, VisionSpec, VitSpec
+from sightline.spec.vision import ModuleSpec, TiledVitSpec, VisionSpec, VitSpec
 
 EMBEDDINGS = ("language.embed.weight", "language.head.weight", "language.head.bias")
 
@@ -31,14 +32,16 @@ def compose_spec(
     image_text: str = "<image>",
     template: Builtin | None = None,
     grounding: GroundingStyle | None = None,
+    fusion: FusionSpec | None = None,
 ) -> Declared:
     """The tower of `vision`, a new connector (two layers, GELU) and the text model of `language`.
 
     A tower alone gives the rows of its last but one block without class token and final norm, as
     in LLaVA (Liu et al. 2023) and Prismatic (Karamcheti et al. 2024); one taken from a whole model
     gives what it gives there. The vocabulary grows by the image token unless a free row or the
-    token is there already; `grounding` says how boxes are written. Each part keeps its weights,
-    the connector and grown rows are new.
+    token is there already; `grounding` says how boxes are written. `fusion` (default: in the
+    sequence, or that of a text model which reads a memory) may put new blocks before those of the
+    text model. Each part keeps its weights, the connector, such blocks and grown rows are new.
 
     Raises FamilyError where a part is missing or the choices contradict it.
     """
@@ -50,23 +53,41 @@ def compose_spec(
     prompt, vocab, notes = _prompt(language, image_text, template)
     if grounding is not None:
         prompt = PromptSpec.parse(prompt.model_dump() | {"grounding": grounding}, field="prompt")
+    joined, new_blocks = _fusion(language, fusion)
+    if isinstance(tower, TiledVitSpec) and not isinstance(joined, CrossAttentionSpec):
+        tower = tower.model_copy(update={"rows": "grid"})  # a sequence has no use for padding
     return Declared(
         family="composed",
         resolution=resolution or vision.resolution,
         vision=tower,
         connector=connector or MlpSpec(),
         language=language.language.model_copy(update={"vocab": vocab}),
+        fusion=joined,
         prompt=prompt,
         sources=(
             *only_part(vision.sources, "vision."),
             *_grown(only_part(language.sources, "language."), language.language, vocab),
         ),
         needs=(*vision.needs, *language.needs),
-        fresh=("connector.{any}",),
+        fresh=("connector.{any}", "learned.{any}", *new_blocks),
         dtype=language.dtype,
         ignored=(*vision.ignored, *language.ignored),
         notes=(*vision.notes, *language.notes, *notes),
     )
+
+
+def _fusion(language: Declared, chosen: FusionSpec | None) -> tuple[FusionSpec, tuple[str, ...]]:
+    """The choice, and patterns of the blocks that it makes new."""
+    if isinstance(language.fusion, CrossAttentionSpec):
+        if chosen not in (None, language.fusion):
+            raise FamilyError(
+                "fusion",
+                f"family {language.family} has blocks of its own that read a memory",
+                "leave the choice out, or give another text model",
+            )
+        return language.fusion, ()
+    new = ("language.blocks.{i}.cross.{any}",) if isinstance(chosen, CrossAttentionSpec) else ()
+    return chosen or InterleaveSpec(), new
 
 
 def _features(
@@ -75,9 +96,10 @@ def _features(
     layer: int | None,
     class_token: Literal["keep", "drop"] | None,
 ) -> VisionSpec:
-    if isinstance(tower, ModuleSpec):
+    if not isinstance(tower, VitSpec):
         if layer is not None or class_token is not None:
-            raise FamilyError("layer", f"{tower.name} gives what it gives", "leave the choice out")
+            name = tower.name if isinstance(tower, ModuleSpec) else tower.kind
+            raise FamilyError("layer", f"{name} gives what it gives", "leave the choice out")
         return tower
     has_class = tower.class_token != "absent"
     if class_token == "keep" and not has_class:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,14 +100,26 @@ class Declared:
 
 def only_part(sources: tuple[Source, ...], prefix: str) -> tuple[Source, ...]:
     """The sources with the rules of one part (`vision.`); tensors of other parts are dropped."""
-    return tuple(replace(s, rules=tuple(_keep(r, prefix) for r in s.rules)) for s in sources)
+    return _kept(sources, lambda ours: ours.startswith(prefix))
 
 
-def _keep(rule: Rule, prefix: str) -> Rule:
+def text_alone(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    """The sources with the rules of the text model, without blocks that read a memory."""
+    return _kept(sources, lambda ours: ours.startswith("language.") and ".cross." not in ours)
+
+
+def _kept(sources: tuple[Source, ...], wanted: Callable[[str], bool]) -> tuple[Source, ...]:
+    return tuple(
+        replace(s, rules=tuple(kept for rule in s.rules for kept in _keep(rule, wanted)))
+        for s in sources
+    )
+
+
+def _keep(rule: Rule, wanted: Callable[[str], bool]) -> tuple[Rule, ...]:
     if isinstance(rule, Drop):
-        return rule
+        return (rule,)
     first = rule.ours if isinstance(rule.ours, str) else rule.ours[0]
-    if first.startswith(prefix):
-        return rule
-    assert isinstance(rule.disk, str)
-    return Drop(rule.disk, "belongs to a part that is not taken")
+    if wanted(first):
+        return (rule,)
+    names = (rule.disk,) if isinstance(rule.disk, str) else rule.disk
+    return tuple(Drop(name, "belongs to a part that is not taken") for name in names)

@@ -13,13 +13,15 @@ from typing import Any
 from sightline.core.errors import FamilyError, SightlineError
 from sightline.families.config import Config
 from sightline.families.family import TextFamily, TowerFamily, activation_name
-from sightline.families.llava import DECODERS, projector_rules
+from sightline.families.llava_like import DECODERS, projector_rules
 from sightline.families.tables import TEXTS, TOWERS
 from sightline.families.views import write_views
 from sightline.spec.connector import ConnectorSpec, MlpSpec
+from sightline.spec.fusion import InterleaveSpec
 from sightline.spec.language import DecoderSpec
 from sightline.spec.model import ModelSpec
 from sightline.spec.prompt import PromptSpec
+from sightline.spec.resolution import FixedSpec
 from sightline.spec.rules import Rule, under
 from sightline.spec.vision import ModuleSpec, VitSpec
 
@@ -54,8 +56,15 @@ def publish_model(spec: ModelSpec) -> Published:
     Raises FamilyError naming the choice that this format cannot express.
     """
     hidden_act, vision = _projector(spec.connector, spec.language.width), spec.vision
+    views = spec.resolution
+    if not isinstance(views, FixedSpec) or views.pixels.around is not None:
+        raise FamilyError("resolution", "is not LLaVA's one view", "use our own folder")
+    if spec.fusion != InterleaveSpec():
+        raise FamilyError("fusion", "is not LLaVA's plain sequence", "use our own folder")
     if isinstance(vision, ModuleSpec):
         raise FamilyError("vision", f"{vision.name} is a module of yours", "use our own folder")
+    if not isinstance(vision, VitSpec):
+        raise FamilyError("vision", f"{vision.kind} is not LLaVA's tower", "use our own folder")
     tower, vision_config = _tower(vision)
     text, text_config = _text(spec.language, tuple(f for f in TEXTS if f.name in DECODERS))
     root = HUB_TOWER if tower.name in ("clip", "siglip") else "vision_tower."
@@ -71,7 +80,7 @@ def publish_model(spec: ModelSpec) -> Published:
         "vision_config": vision_config,
         "text_config": text_config,
         "image_token_index": spec.prompt.image.id,
-        "image_seq_length": vision.tokens(vision.grid(spec.resolution.size, spec.resolution.size)),
+        "image_seq_length": vision.tokens(vision.grid(views.size, views.size)),
         "projector_hidden_act": hidden_act,
         "multimodal_projector_bias": getattr(spec.connector, "bias", True),
         "vision_feature_layer": vision.layer,
@@ -81,7 +90,7 @@ def publish_model(spec: ModelSpec) -> Published:
     files = {
         "config.json": config | prompt_ids(spec.prompt),
         "generation_config.json": prompt_ids(spec.prompt),
-        "preprocessor_config.json": _views(spec, tower),
+        "preprocessor_config.json": _views(views, tower),
         "processor_config.json": _processor(spec.prompt, vision, strategy),
     }
     missing = {f"{root}post_layernorm": vision.width} if vision.post_norm == "absent" else {}
@@ -115,7 +124,7 @@ def prompt_ids(prompt: PromptSpec) -> dict[str, Any]:
 
 
 def _projector(connector: ConnectorSpec, width: int) -> str:
-    if not isinstance(connector, MlpSpec) or connector.depth != 2:
+    if not isinstance(connector, MlpSpec) or connector.depth != 2 or connector.norms:
         raise FamilyError(
             "connector", f"{connector.kind} is not LLaVA's two layers", "use mlp with depth 2"
         )
@@ -176,12 +185,12 @@ def _encoder(spec: VitSpec) -> VitSpec:
     return spec.model_copy(update=chosen)
 
 
-def _views(spec: ModelSpec, tower: TowerFamily) -> dict[str, Any]:
+def _views(views: FixedSpec, tower: TowerFamily) -> dict[str, Any]:
     kinds = {"siglip": "SiglipImageProcessor", "dinov2": "BitImageProcessor"}
     kind = kinds.get(tower.name, "CLIPImageProcessor")
-    if spec.resolution.fit == "pad":
+    if views.fit == "pad":
         kind = "LlavaImageProcessor"
-    return write_views(spec.resolution, kind) | {"processor_class": "LlavaProcessor"}
+    return write_views(views, kind) | {"processor_class": "LlavaProcessor"}
 
 
 def _processor(prompt: PromptSpec, vision: VitSpec, strategy: str) -> dict[str, Any]:

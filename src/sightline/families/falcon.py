@@ -39,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "pad_token_id": None,
 }
 Block = Literal["sequential", "parallel", "parallel_two_norms"]
-BLOCKS: dict[Block, tuple[str, ...]] = {
+BLOCKS: dict[str, tuple[str, ...]] = {
     "sequential": ("input_layernorm", "post_attention_layernorm"),
     "parallel": ("input_layernorm",),
     "parallel_two_norms": ("ln_attn", "ln_mlp"),

@@ -49,13 +49,16 @@ def read(config: Config) -> DecoderSpec:
     for key in ("hidden_act", "hidden_activation"):
         config.maybe(key, str)
     attention = read_attention(config, qkv_bias=bias, out_bias=bias)
-    plain = gated_decoder(config, attention=attention, act=act)
-    return plain.model_copy(
-        update={
-            "norm": RmsNormSpec(eps=plain.norm.eps, unit_offset=True),
-            "embedding_scale": plain.width**0.5,
-        }
-    )
+    return scaled_decoder(gated_decoder(config, attention=attention, act=act))
+
+
+def scaled_decoder(plain: DecoderSpec, **changes: object) -> DecoderSpec:
+    """Norms times 1 + w and embeddings times sqrt(width), which all Gemmas have."""
+    own = {
+        "norm": RmsNormSpec(eps=plain.norm.eps, unit_offset=True),
+        "embedding_scale": plain.width**0.5,
+    }
+    return DecoderSpec.parse(plain.model_dump() | own | changes)
 
 
 def write(spec: DecoderSpec) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sightline.families.config import Config
 from sightline.families.declared import Source
 from sightline.families.family import TowerFamily, refusing
 from sightline.families.files import Checkpoint, open_checkpoint
-from sightline.families.llava import CLIP_L_336
+from sightline.families.llava_like import CLIP_L_336
 from sightline.families.parts import chosen_layer, read_tower, tower_rules
 from sightline.families.tables import tower_family, whole_tower_family
 from sightline.spec.rules import Rule, under

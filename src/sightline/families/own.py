@@ -14,7 +14,7 @@ from sightline.spec.rules import Rename
 
 FILE = "sightline.yaml"
 FORMAT = 1
-PARTS = ("vision.", "connector.", "language.")
+PARTS = ("vision.", "connector.", "language.", "learned.")
 IDENTITY = tuple(Rename(f"{part}{{any}}", f"{part}{{any}}") for part in PARTS)
 
 

@@ -14,11 +14,13 @@ from sightline.spec.rules import Rule, under
 from sightline.spec.vision import VitSpec
 
 
-def read_tower(family: TowerFamily, config: Config) -> tuple[VitSpec, tuple[str, ...]]:
+def read_tower(
+    family: TowerFamily, config: Config, harmless: Iterable[str] = ()
+) -> tuple[VitSpec, tuple[str, ...]]:
     """The encoder of `config` (made with the family's defaults) and the keys ignored."""
     with refusing(family.name):
         spec = family.read(config)
-    return spec, config.finish(family.name, family.harmless)
+    return spec, config.finish(family.name, (*family.harmless, *harmless))
 
 
 def read_decoder(

@@ -11,7 +11,7 @@ from sightline.families.config import Config
 from sightline.families.family import TextFamily, activation, activation_name
 from sightline.families.llama import PROOF, read_attention
 from sightline.families.rope import read_rope, write_rope
-from sightline.spec.language import DecoderSpec, MlpBlockSpec
+from sightline.spec.language import DecoderSpec, MlpBlockSpec, RopeSpec
 from sightline.spec.layers import LayerNormSpec
 from sightline.spec.rules import Drop, Rename, Rule, under
 
@@ -91,6 +91,8 @@ def write(spec: DecoderSpec) -> dict[str, Any]:
 
 def _partial(spec: DecoderSpec) -> dict[str, Any]:
     """The factor must be stated even where it is 1: the class's own default is 0.5."""
+    if not isinstance(spec.positions, RopeSpec):
+        return {}
     rope = write_rope(spec.positions)
     rope["partial_rotary_factor"] = spec.positions.fraction
     rope["rope_parameters"]["partial_rotary_factor"] = spec.positions.fraction

@@ -16,7 +16,18 @@ from sightline.spec.prompt import (
     TemplateSpec,
 )
 
-Builtin = Literal["chatml", "vicuna", "llama2", "llama3", "mistral", "gemma", "phi", "plain"]
+Builtin = Literal[
+    "chatml",
+    "vicuna",
+    "llama2",
+    "llama3",
+    "mistral",
+    "gemma",
+    "gemma3",
+    "paligemma",
+    "phi",
+    "plain",
+]
 
 
 def read_text_prompt(checkpoint: Checkpoint, *configs: Mapping[str, Any]) -> TextPrompt:

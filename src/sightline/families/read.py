@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core.errors import FamilyError, FolderError
+from sightline.families.cogvlm import unnamed_type
 from sightline.families.config import Config
 from sightline.families.declared import Declared, Source
 from sightline.families.family import TextFamily, TowerFamily
 from sightline.families.files import Checkpoint, open_checkpoint
-from sightline.families.llava import stored_dtype
-from sightline.families.llava_original import TEXT_TYPES, read_llava_original
-from sightline.families.models import known_types, reader_of
+from sightline.families.llava_like import stored_dtype
+from sightline.families.llava_original import TEXT_TYPES
+from sightline.families.models import known_types, original_reader, reader_of
 from sightline.families.own import is_own, read_own
 from sightline.families.parts import (
     decoder_rules,
@@ -22,7 +23,10 @@ from sightline.families.parts import (
     tower_rules,
 )
 from sightline.families.prompts import read_text_prompt
+from sightline.families.qwen1 import QWEN1
+from sightline.families.qwen1_vl import with_pictures
 from sightline.families.tables import TEXTS, TOWERS, near, whole_tower_family
+from sightline.families.timm import is_timm, read_timm
 from sightline.families.views import read_views
 from sightline.spec.rules import matches
 
@@ -52,12 +56,15 @@ def read_spec(
 
 
 def _read(checkpoint: Checkpoint, tower: Path | None) -> Declared:
-    model_type = checkpoint.config.get("model_type")
+    model_type = checkpoint.config.get("model_type") or unnamed_type(checkpoint)
     if model_type in TEXT_TYPES and "mm_vision_tower" in checkpoint.config:
-        return read_llava_original(checkpoint, tower)
+        return original_reader(checkpoint)(checkpoint, tower)
     if tower is not None:
         raise FamilyError("tower", f"has no meaning for {model_type}", "leave it out")
-    if (reader := reader_of(model_type)) is not None:
+    if is_timm(checkpoint):
+        return read_timm(checkpoint)
+    text_alone = model_type in QWEN1.model_types and not with_pictures(checkpoint)
+    if (reader := reader_of(model_type)) is not None and not text_alone:
         return reader(checkpoint)
     for family in TOWERS:
         if model_type in family.model_types:
@@ -76,7 +83,7 @@ def _tower(
     config = Config(data, where=where, defaults=family.defaults)
     spec, ignored = read_tower(family, config)
     rules = (*tower_rules(family, spec, checkpoint, family.roots), *family.whole)
-    views, notes = read_views(checkpoint, family.views(spec.image_size), family.name)
+    views, notes = read_views(checkpoint, family.views(spec.position_side), family.name)
     return Declared(
         family=family.name,
         resolution=views,

@@ -8,18 +8,46 @@ from typing import TypeVar
 from sightline.core.errors import FamilyError
 from sightline.families.clip import CLIP
 from sightline.families.dinov2 import DINOV2, DINOV2_REGISTERS
+from sightline.families.eva import EVA
 from sightline.families.falcon import FALCON
 from sightline.families.family import TextFamily, TowerFamily
 from sightline.families.gemma import GEMMA
+from sightline.families.gemma2 import GEMMA2
+from sightline.families.gemma3_text import GEMMA3_TEXT
+from sightline.families.internlm2 import INTERNLM2
+from sightline.families.internvit import INTERNVIT, INTERNVIT_HF
 from sightline.families.llama import LLAMA, YI
 from sightline.families.mistral import MISTRAL
+from sightline.families.opt import OPT
 from sightline.families.phi import PHI
 from sightline.families.qwen import QWEN2, QWEN3
 from sightline.families.qwen1 import QWEN1
 from sightline.families.siglip import SIGLIP
 
-TOWERS: tuple[TowerFamily, ...] = (CLIP, SIGLIP, DINOV2, DINOV2_REGISTERS)
-TEXTS: tuple[TextFamily, ...] = (LLAMA, YI, MISTRAL, QWEN1, QWEN2, QWEN3, GEMMA, PHI, FALCON)
+TOWERS: tuple[TowerFamily, ...] = (
+    CLIP,
+    SIGLIP,
+    DINOV2,
+    DINOV2_REGISTERS,
+    EVA,
+    INTERNVIT,
+    INTERNVIT_HF,
+)
+TEXTS: tuple[TextFamily, ...] = (
+    LLAMA,
+    YI,
+    MISTRAL,
+    QWEN1,
+    QWEN2,
+    QWEN3,
+    GEMMA,
+    GEMMA2,
+    GEMMA3_TEXT,
+    PHI,
+    FALCON,
+    OPT,
+    INTERNLM2,
+)
 
 F = TypeVar("F", TextFamily, TowerFamily)
 

@@ -9,7 +9,7 @@ from typing import Any
 from sightline.families.files import Checkpoint
 from sightline.prompt.spm import SentencePieceModel
 
-ADDS_BOS = ("CodeLlamaTokenizer", "GemmaTokenizer", "LlamaTokenizer")
+ADDS_BOS = ("CodeLlamaTokenizer", "GemmaTokenizer", "InternLM2Tokenizer", "LlamaTokenizer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,18 +48,15 @@ def read_views(
         )
     config = Config(data, where="preprocessor_config")
     with refusing(family):
-        spec = _read(config, default)
+        spec = read_fixed(config, default)
     config.finish(family, HARMLESS)
     return spec, ()
 
 
-def _read(config: Config, default: FixedSpec) -> FixedSpec:
+def read_fixed(config: Config, default: FixedSpec) -> FixedSpec:
+    """One view by an image processor's keys; `default` has the values of its class."""
     config.expect("do_resize", True, why="every picture is resized")
-    config.expect("do_rescale", True, why="values are divided by 255")
-    factor = config.take("rescale_factor", float, 1 / 255)
-    if abs(factor * 255 - 1) > 1e-6:
-        raise FamilyError(config.name("rescale_factor"), f"is {factor}", "only 1/255 can be read")
-    pixels = _read_pixels(config, default.pixels)
+    pixels = read_pixels(config, default.pixels)
     edge, square = _side(config, "size", default.shortest_edge or default.size, default.fit)
     crop, _ = _side(config, "crop_size", edge, "crop")
     cuts = config.take("do_center_crop", bool, default.fit == "crop" and not square)
@@ -77,7 +74,12 @@ def _read(config: Config, default: FixedSpec) -> FixedSpec:
     return FixedSpec(size=crop, fit="crop", shortest_edge=shortest, pixels=pixels)
 
 
-def _read_pixels(config: Config, default: PixelSpec) -> PixelSpec:
+def read_pixels(config: Config, default: PixelSpec) -> PixelSpec:
+    """Resampling and arithmetic; `default` for keys left out."""
+    config.expect("do_rescale", True, why="values are divided by 255")
+    factor = config.take("rescale_factor", float, 1 / 255)
+    if abs(factor * 255 - 1) > 1e-6:
+        raise FamilyError(config.name("rescale_factor"), f"is {factor}", "only 1/255 can be read")
     code = config.take("resample", int, CODES[default.resample])
     if code not in RESAMPLE:
         known = ", ".join(f"{n} {name}" for n, name in RESAMPLE.items())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sightline.nn.kv_cache import LayerKv
 from sightline.nn.masks import BoundMask
+from sightline.nn.memory import Memory
 from sightline.nn.rope import Rotary
 
 
@@ -15,15 +16,18 @@ from sightline.nn.rope import Rotary
 class BlockContext:
     """Positions, mask, this layer's cache view, visual memory and which rows are visual.
 
-    memory_BMD: rows of visual memory for cross-attention; visual_BT: bool, rows that are visual.
+    memory: what blocks of cross-attention read; visual_BT: bool, rows that are visual.
+    rotary: None where positions are not rotary.
+    deep_NE: features that fusion adds to visual rows layer by layer, one row for each of them.
     last_only: only the last row leaves the block; every row still gives keys and values.
     """
 
-    rotary: Rotary
+    rotary: Rotary | None
     mask: BoundMask
     kv: LayerKv | None = None
-    memory_BMD: Tensor | None = None
+    memory: Memory | None = None
     visual_BT: Tensor | None = None
+    deep_NE: Tensor | None = None
     last_only: bool = False
 
     def wanted(self, x: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from sightline.model.text import Finish
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer: text and visual tokens of the prompt, tokens of the answer."""
+    """Tokens of one answer: text and visual tokens of the prompt (these in the sequence or beside
+    it, in a memory), tokens of the answer."""
 
     text_tokens: int
     visual_tokens: int

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from sightline.model.visual import VisualInput
 from sightline.nn.masks import PADDING, Mask
+from sightline.prompt.encode import Span
+from sightline.resolution.groups import ALONE, Groups
 
 
 class Sequenced(Protocol):
@@ -26,18 +28,24 @@ class Sequenced(Protocol):
     def positions_AT(self) -> Tensor: ...
     @property
     def visual(self) -> VisualInput: ...
+    @property
+    def spans(self) -> Sequence[Span]: ...
+    @property
+    def groups(self) -> Groups | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """token_ids int64[B, T]; visual bool[B, T] marks placeholders; positions int64[A, B, T];
-    visuals: what each row shows."""
+    visuals: what each row shows; latest int64[B, T]: number of the latest media item begun at or
+    before each token, from 1, where items have a memory."""
 
     token_ids_BT: Tensor
     visual_BT: Tensor
     positions_ABT: Tensor
     mask: Mask
     visuals: tuple[VisualInput, ...] = ()
+    latest_BT: Tensor | None = None
 
     @property
     def pixels(self) -> tuple[Tensor, ...]:
@@ -52,6 +60,7 @@ class Batch:
             self.positions_ABT.to(device),
             self.mask.with_tables(lambda table: table.to(device)),
             tuple(visual.to(device, dtype) for visual in self.visuals),
+            None if self.latest_BT is None else self.latest_BT.to(device),
         )
 
 
@@ -71,10 +80,39 @@ def collate(items: Sequence[Sequenced], pad_id: int, side: Literal["left", "righ
         positions_ABT[:, row, span] = item.positions_AT
         document_BS[row, span] = 0
     even = min(lengths) == longest
+    reads = any(item.visual.layout.memory_tokens for item in items)
     return Batch(
         token_ids_BT,
         visual_BT,
         positions_ABT,
-        Mask(document_BS=None if even else document_BS),
+        _mask(items, None if even else document_BS, longest, side),
         tuple(item.visual for item in items),
+        _latest(items, longest, side) if reads else None,
     )
+
+
+def _mask(
+    items: Sequence[Sequenced],
+    document_BS: Tensor | None,
+    longest: int,
+    side: Literal["left", "right"],
+) -> Mask:
+    if all(item.groups is None for item in items):
+        return Mask(document_BS=document_BS)
+    group_BS = torch.full((len(items), longest), ALONE, dtype=torch.int64)
+    for row, item in enumerate(items):
+        if item.groups is not None:
+            offset = longest - len(item.token_ids) if side == "left" else 0
+            ids_T = torch.tensor(item.groups.ids, dtype=torch.int64)
+            group_BS[row, offset : offset + len(ids_T)] = ids_T
+    in_window = any(item.groups is not None and item.groups.in_window for item in items)
+    return Mask(document_BS=document_BS, group_BS=group_BS, groups_in_window=in_window)
+
+
+def _latest(items: Sequence[Sequenced], longest: int, side: Literal["left", "right"]) -> Tensor:
+    latest_BT = torch.zeros(len(items), longest, dtype=torch.int64)
+    for row, item in enumerate(items):
+        offset = longest - len(item.token_ids) if side == "left" else 0
+        for span in item.spans:
+            latest_BT[row, offset + span.start :] = span.media + 1
+    return latest_BT

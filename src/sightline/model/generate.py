@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from sightline.model.batch import Sequenced, collate
 from sightline.model.vlm import Vlm
 from sightline.nn.kv_cache import KvCache
 from sightline.nn.sampling import Sampler
-from sightline.spec.language import DecoderSpec, DynamicScaling
+from sightline.spec.language import DecoderSpec, DynamicScaling, RopeSpec
 from sightline.spec.sampling import Sampling
 
 
@@ -41,14 +42,8 @@ class Decoding:
         self.mask = batch.mask.with_room(max(each))
         self.next_position_B = batch.positions_ABT.amax((0, 2)) + 1
         self.axes = batch.positions_ABT.shape[0]
-        hidden_B1D = model.language(
-            model.embed(batch, visual_ND),
-            batch.positions_ABT,
-            self.mask,
-            cache=self.cache,
-            visual_BT=batch.visual_BT,
-            last_only=True,
-        )
+        seen = replace(batch, mask=self.mask)
+        hidden_B1D = model(seen, cache=self.cache, visual_ND=visual_ND, last_only=True)
         self.logits_BV = model.language.logits(hidden_B1D[:, -1])
 
     def step(self, tokens: Sequence[int]) -> None:
@@ -82,7 +77,7 @@ def _check_room(model: Vlm, item: Sequenced, max_tokens: int) -> None:
 
 def _limit(spec: DecoderSpec, max_tokens: int) -> tuple[int, str]:
     """Tokens that prompt and answer may have together, and what sets that limit."""
-    scaling = spec.positions.scaling
+    scaling = spec.positions.scaling if isinstance(spec.positions, RopeSpec) else None
     if max_tokens > 1 and isinstance(scaling, DynamicScaling):
         cached = scaling.original_context + 1  # the last token of an answer is never fed back
         if cached < spec.context:

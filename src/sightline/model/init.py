@@ -7,13 +7,35 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
+from sightline.connectors.c_abstractor import CAbstractor, Depthwise
+from sightline.connectors.grid_resampler import GridResampler
+from sightline.connectors.qformer import QFormer, Words
+from sightline.connectors.resampler import ResamplerBlock, ResamplerConnector
 from sightline.core.geometry import Grid
-from sightline.language.decoder import Decoder, Embedding, Head, ParallelBlock, SequentialBlock
+from sightline.fusion.cross_attention import CrossAttentionBlock, ReadsFirst
+from sightline.fusion.deep_stack import DeepStackBlock
+from sightline.fusion.visual_expert import VisualExpertBlock
+from sightline.language.blocks import ParallelBlock, SequentialBlock
+from sightline.language.decoder import Decoder, Embedding, Head
+from sightline.language.places import LearnedPositions
 from sightline.nn.linear import Linear
 from sightline.nn.norm import LayerNorm, RmsNorm
-from sightline.vision.vit import Halving, PatchEmbed, VitBlock, VitEncoder
+from sightline.vision.cnn import CnnEncoder
+from sightline.vision.embed import Halving, PatchEmbed
+from sightline.vision.tiled_vit import PatchPositions, TiledBlock, TiledVit, TileEmbedding
+from sightline.vision.vit import VitBlock, VitEncoder
 
 TOKEN_STD = 0.02
+WRITERS = (
+    DeepStackBlock,
+    ParallelBlock,
+    ReadsFirst,
+    ResamplerBlock,
+    SequentialBlock,
+    TiledBlock,
+    VisualExpertBlock,
+    VitBlock,
+)
 
 
 def initialise(module: nn.Module, seed: int) -> None:
@@ -29,8 +51,10 @@ def initialise(module: nn.Module, seed: int) -> None:
         for child in module.modules():
             _fill(child, generator)
         for child in module.modules():
-            if isinstance(child, VitEncoder | Decoder):
+            if isinstance(child, VitEncoder | Decoder | ResamplerConnector):
                 _calm_residuals(child.blocks)
+            if isinstance(child, TiledVit):
+                _calm_residuals(nn.ModuleList([*child.blocks, *child.global_blocks]))
 
 
 def _fill(module: nn.Module, generator: Generator) -> None:
@@ -38,14 +62,43 @@ def _fill(module: nn.Module, generator: Generator) -> None:
         case Linear() | PatchEmbed():
             _normal(module.weight, 1 / math.sqrt(module.weight[0].numel()), generator)
             _constant(module.bias, 0.0)
-        case Halving():
+        case nn.ParameterDict():  # vectors that layouts name
+            for vector in module.values():
+                _normal(vector, TOKEN_STD, generator)
+        case CAbstractor():
+            _normal(module.positions, TOKEN_STD, generator)
+        case QFormer() | GridResampler():
+            _normal(module.queries, TOKEN_STD, generator)
+        case ResamplerConnector():
+            _normal(module.latents, 1.0, generator)
+        case CrossAttentionBlock():  # closed: the text model is itself at first (Flamingo)
+            _constant(module.attn_gate, 0.0)
+            _constant(module.mlp_gate, 0.0)
+        case TiledVit():
+            _normal(module.class_token, TOKEN_STD, generator)
+            std = 1 / math.sqrt(module.patch_embed[0].numel())
+            _normal(module.patch_embed, std, generator)
+        case TileEmbedding():
+            _normal(module.weight, TOKEN_STD, generator)
+            _constant(module.gate, 0.0)
+        case PatchPositions():
+            module.weight.zero_()[1:] = waves(module.grid, module.weight.shape[1])
+            _normal(module.tiles, TOKEN_STD, generator)
+            _constant(module.gate, 0.0)
+        case TiledBlock():  # pi / 4, as the reference has them
+            _constant(module.attn_gate, math.pi / 4)
+            _constant(module.mlp_gate, math.pi / 4)
+        case Words():
+            _normal(module.embed, TOKEN_STD, generator)
+            _normal(module.positions, TOKEN_STD, generator)
+        case Halving() | Depthwise():
             _normal(module.weight, 1 / math.sqrt(module.weight[0].numel()), generator)
         case RmsNorm():
             _constant(module.weight, 0.0 if module.unit_offset else 1.0)
         case LayerNorm():
             _constant(module.weight, 1.0)
             _constant(module.bias, 0.0)
-        case Embedding():
+        case Embedding() | LearnedPositions():
             _normal(module.weight, TOKEN_STD, generator)
         case Head():
             _normal(module.weight, TOKEN_STD, generator)
@@ -56,8 +109,11 @@ def _fill(module: nn.Module, generator: Generator) -> None:
         case VitEncoder():
             for token in (module.class_token, module.registers):
                 _normal(token, TOKEN_STD, generator)
-            grid = module.spec.position_grid
-            module.positions.zero_()[-grid.area :] = waves(grid, module.spec.width)
+            if module.positions is not None:
+                grid = module.spec.position_grid
+                module.positions.zero_()[-grid.area :] = waves(grid, module.spec.width)
+        case CnnEncoder():
+            module.draw(generator)
         case _:
             pass  # containers, and modules of others
 
@@ -90,6 +146,6 @@ def _constant(p: Tensor | None, value: float) -> None:
 def _calm_residuals(blocks: nn.ModuleList) -> None:
     scale = 1 / math.sqrt(2 * len(blocks))
     for block in blocks:
-        if isinstance(block, VitBlock | SequentialBlock | ParallelBlock):
+        if isinstance(block, WRITERS):
             for linear in block.residual_writers():
                 linear.weight.mul_(scale)

@@ -5,33 +5,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sightline.core.errors import PromptError
 from sightline.core.geometry import MediaSize
-from sightline.model.visual import VisualInput
-from sightline.pictures.gateway import PictureSource, open_picture
-from sightline.pictures.limits import DEFAULT_LIMITS, PictureLimits
-from sightline.pictures.picture import Picture
-from sightline.prompt.encode import Encoded, Span, check_context, encode
-from sightline.prompt.messages import (
-    DocumentPart,
-    ImagePart,
-    MediaPart,
-    VideoPart,
-    media_of,
-    parse_messages,
+from sightline.model.media import (
+    DEFAULT_MEDIA_LIMITS,
+    MediaLimits,
+    decoded,
+    item_sizes,
+    media_notes,
+    open_part,
+    rewritten,
 )
+from sightline.model.visual import VisualInput
+from sightline.prompt.encode import Span, check_context, encode
+from sightline.prompt.instruction import instruction_ids
+from sightline.prompt.messages import Message, media_of, parse_messages
 from sightline.prompt.tokenizer import Tokenizer
+from sightline.resolution.groups import Groups, groups
 from sightline.resolution.layout import MediaLayout, Text, VisualLayout
+from sightline.resolution.order import in_order
 from sightline.resolution.policy import layout
 from sightline.resolution.positions import positions
+from sightline.spec.connector import QFormerSpec
 from sightline.spec.model import ModelSpec
+from sightline.spec.resolution import FramesSpec
 from sightline.vision.pixels import render_all
 
 
@@ -42,12 +46,15 @@ class Prepared:
     Attributes:
         token_ids: ids with every placeholder written out.
         targets: per token, whether training asks for it (answer tokens).
-        spans: where each media item stands in `token_ids`.
+        spans: where each media item stands in `token_ids`, in order.
         layout: views and visual tokens, counted once.
-        media: sizes of the user's pictures, in the order of the conversation.
+        media: sizes of the user's pictures and clips, in the order of the sequence; a page is a
+            picture, and a frame of a clip that is read as pictures is a clip of one frame.
         pixels: encoder input of every view, float32[3 · frames, height, width].
         positions: the place of each token, a list for every axis.
-        notes: what was done to the pictures on the way in.
+        notes: what was done to the media on the way in.
+        groups: which tokens see each other in both directions; None where all is causal.
+        instruction_ids: the user's words for a connector that reads them.
     """
 
     token_ids: list[int]
@@ -58,16 +65,15 @@ class Prepared:
     pixels: tuple[Tensor, ...]
     positions: list[list[int]]
     notes: tuple[str, ...] = ()
+    groups: Groups | None = None
+    instruction_ids: tuple[int, ...] = ()
 
     @cached_property
     def visual_T(self) -> Tensor:
         """bool[T]: positions that the connector fills."""
         marks = torch.zeros(len(self.token_ids), dtype=torch.bool)
-        for span in self.spans:
-            item, at = self.layout.media[span.media], span.start
-            for segment in item.segments:
-                marks[at : at + segment.tokens] = not isinstance(segment, Text)
-                at += segment.tokens
+        for start, stop in visual_runs(self.spans, self.layout):
+            marks[start:stop] = True
         return marks
 
     @cached_property
@@ -78,7 +84,7 @@ class Prepared:
     @property
     def visual(self) -> VisualInput:
         """What the encoder is given."""
-        return VisualInput(self.layout, self.pixels)
+        return VisualInput(self.layout, self.pixels, self.instruction_ids)
 
     @property
     def visual_tokens(self) -> int:
@@ -91,57 +97,88 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Preparer:
-    """A model's way in: its spec, its tokenizer and the limits on pictures."""
+    """A model's way in: its spec, its tokenizer and the limits on media."""
 
     spec: ModelSpec
     tokenizer: Tokenizer
-    limits: PictureLimits = DEFAULT_LIMITS
+    limits: MediaLimits = DEFAULT_MEDIA_LIMITS
 
     def __call__(
-        self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+        frames: FramesSpec | None = None,
+        budget: int | None = None,
     ) -> Prepared:
-        """Open the pictures, lay them out, render the prompt and the pixels.
+        """Open the media, lay them out, decode the frames that are looked at, render the prompt and
+        the pixels.
+
+        `frames` says which frames of clips are taken instead of the model's own rule; `budget` is
+        the most visual tokens, for which frames are left out and told of in the notes.
 
         Raises PromptError, PictureError or ContextOverflow; nothing is cut to fit.
         """
+        spec = self.spec if frames is None else _looking_at(self.spec, frames)
         parsed = parse_messages(messages)
-        pictures = [self._open(part) for part in media_of(parsed)]
-        media = tuple(picture.size for picture in pictures)
-        visual = layout(self.spec, media)
-        encoded: Encoded = encode(
-            parsed,
+        parts = [open_part(part, spec, self.limits) for part in media_of(parsed)]
+        shown = [item for part in parts for item in part]
+        laid = layout(spec, [item.media for item in shown], budget)
+        encoded = encode(
+            rewritten(parsed, parts, laid, spec),
             self.tokenizer,
-            self.spec.prompt,
-            [placeholders(m) for m in visual.media],
+            spec.prompt,
+            [placeholders(item) for item in laid.media],
             add_generation_prompt=add_generation_prompt,
         )
-        check_context(encoded, self.spec.language.context)
-        rgb = [picture.rgb for picture in pictures]
-        pixels = render_all(rgb, visual, self.spec.resolution.pixels)
-        notes = tuple(note for picture in pictures for note in picture.notes)
+        check_context(encoded, spec.language.context)
+        rgb = list(decoded(shown, laid, self.limits, spec.resolution.pixels.over))
+        order = [span.media for span in encoded.spans]
+        visual = in_order(laid, order)
+        spans = tuple(replace(span, media=i) for i, span in enumerate(encoded.spans))
+        sizes, tokens = item_sizes(shown, laid), len(encoded.token_ids)
+        prompt = tokens if add_generation_prompt else prompt_tokens(encoded.targets)
         return Prepared(
             encoded.token_ids,
             encoded.targets,
-            encoded.spans,
+            spans,
             visual,
-            media,
-            pixels,
-            positions(self.spec, len(encoded.token_ids)),
-            notes,
+            tuple(sizes[item] for item in order),
+            render_all([rgb[item] for item in order], visual, spec.resolution.pixels),
+            positions(spec, tokens, visual, [span.start for span in spans]),
+            (*laid.notes, *media_notes(shown, laid, spec)),
+            groups(spec, tokens, prompt, visual_runs(spans, visual)),
+            self._instruction(parsed) if shown else (),
         )
 
-    def _open(self, part: MediaPart) -> Picture:
-        if not isinstance(part, ImagePart):
-            raise PromptError(
-                "content", f"a {_kind(part)} is not read by this model", "give pictures"
-            )
-        return open_picture(
-            cast(PictureSource, part.source), self.limits, over=self.spec.resolution.pixels.over
-        )
+    def _instruction(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """What the connector reads of the user's words, if it reads them."""
+        connector = self.spec.connector
+        if not isinstance(connector, QFormerSpec) or connector.instruction is None:
+            return ()
+        return instruction_ids(messages, self.tokenizer, connector.instruction)
 
 
-def _kind(part: VideoPart | DocumentPart) -> str:
-    return "video" if isinstance(part, VideoPart) else "document"
+def _looking_at(spec: ModelSpec, frames: FramesSpec) -> ModelSpec:
+    resolution = spec.resolution.model_copy(update={"video": frames})
+    return spec.model_copy(update={"resolution": resolution})
+
+
+def prompt_tokens(targets: Sequence[bool]) -> int:
+    """Tokens before the first that training asks for; all where it asks for none."""
+    return targets.index(True) if True in targets else len(targets)
+
+
+def visual_runs(spans: Sequence[Span], layout: VisualLayout) -> list[tuple[int, int]]:
+    """Where visual tokens stand without a break inside one media item: (start, stop) each."""
+    runs: list[tuple[int, int]] = []
+    for span in spans:
+        at = span.start
+        for text, run in groupby(layout.media[span.media].segments, lambda s: isinstance(s, Text)):
+            stop = at + sum(segment.tokens for segment in run)
+            runs += [] if text else [(at, stop)]
+            at = stop
+    return runs
 
 
 def placeholders(item: MediaLayout) -> list[int | None]:

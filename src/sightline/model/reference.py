@@ -11,7 +11,6 @@ from torch import Tensor
 
 from sightline.model.batch import Sequenced, collate
 from sightline.model.vlm import Vlm
-from sightline.nn.masks import Mask
 
 
 @torch.inference_mode()
@@ -23,14 +22,17 @@ def reference_logits(model: Vlm, item: Sequenced, answer_ids: list[int] | None =
     batch = collate([item], model.spec.prompt.pad_id, "right").to(model.device, model.dtype)
     extra = torch.tensor([answer_ids or []], dtype=torch.int64, device=model.device)
     after = batch.positions_ABT.amax() + 1 + torch.arange(extra.shape[1], device=model.device)
-    axes = batch.positions_ABT.shape[0]
+    axes, latest = batch.positions_ABT.shape[0], batch.latest_BT
     token_ids_BT = torch.cat((batch.token_ids_BT, extra), 1)
     batch = replace(
         batch,
         token_ids_BT=token_ids_BT,
         visual_BT=torch.cat((batch.visual_BT, torch.zeros_like(extra, dtype=torch.bool)), 1),
         positions_ABT=torch.cat((batch.positions_ABT, after.expand(axes, 1, -1)), 2),
-        mask=Mask(document_BS=torch.zeros_like(token_ids_BT)),
+        mask=replace(
+            batch.mask.with_room(extra.shape[1]), document_BS=torch.zeros_like(token_ids_BT)
+        ),
+        latest_BT=None if latest is None else torch.cat((latest, latest[:, -1:] + 0 * extra), 1),
     )
     return model.language.logits(model(batch))[0]
 

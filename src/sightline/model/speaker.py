@@ -18,8 +18,10 @@ from sightline.model.prepare import Prepared, Preparer
 from sightline.model.text import TextStream
 from sightline.model.vlm import Vlm
 from sightline.prompt.encode import check_context
-from sightline.prompt.grounding import read_geometry, style_tokens
+from sightline.prompt.grounding import counts_padding, read_geometry, style_tokens
 from sightline.prompt.tokenizer import Tokenizer
+from sightline.resolution.layout import Canvas
+from sightline.resolution.project import off_surface, seen_size, surface
 from sightline.spec.sampling import Sampling
 
 Messages = Sequence[Mapping[str, Any]]
@@ -63,7 +65,8 @@ class Speaker:
     def text_stream(self, options: Sampling) -> TextStream:
         """The text of one answer, to be fed with token ids."""
         prompt = self.model.spec.prompt
-        decoder = self.tokenizer.stream(keep=style_tokens(prompt.grounding))
+        kept = (*style_tokens(prompt.grounding), *prompt.content_tokens)
+        decoder = self.tokenizer.stream(keep=kept)
         return TextStream(decoder, options.stop, prompt.stop_ids)
 
     def finished(
@@ -71,14 +74,20 @@ class Speaker:
     ) -> Answer:
         """The answer once its text is closed; geometry is read in the model's own style."""
         assert text.finish is not None, "close the text first"
-        usage = Usage(prepared.text_tokens, prepared.visual_tokens, len(tokens))
+        visual = prepared.visual_tokens + prepared.layout.memory_tokens
+        usage = Usage(prepared.text_tokens, visual, len(tokens))
         said = text.text.strip()
         answer = Answer(said, tuple(tokens), text.finish, usage, timings, notes=prepared.notes)
         style = self.model.spec.prompt.grounding
         if not prepared.media or style == "none":
             return answer
-        found = read_geometry(said, prepared.media[-1].size, style)
-        return replace(answer, boxes=found.boxes, points=found.points, problems=found.problems)
+        picture, last = prepared.media[-1].size, len(prepared.media) - 1
+        frame = seen_size(prepared.layout, last, picture)
+        below = surface(prepared.layout, last) if counts_padding(style) else Canvas(picture)
+        found = read_geometry(said, below.size, style, frame=frame)
+        boxes = tuple(off_surface(below, box) for box in found.boxes)
+        points = tuple(off_surface(below, point) for point in found.points)
+        return replace(answer, boxes=boxes, points=points, problems=found.problems)
 
     def _spoken(self, prepared: Prepared, tokens: list[int], options: Sampling) -> Answer:
         """The answer in `tokens`, less those that were chosen after a stop string."""

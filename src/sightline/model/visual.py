@@ -1,18 +1,20 @@
 """From views to visual tokens: encode, connect, and set together as the layout says."""
 
-# C channels of a view (3 a frame)  h, w rows and columns of pixels  V views of one size
-# N visual tokens  D width of a visual token  Y, X rows and columns of tokens
+# C channels of a view (3 a frame), or of a feature  h, w rows and columns of pixels
+# V views of one size  N rows or visual tokens  D width of a visual token  Y, X rows and columns
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.connectors.context import ViewContext
+from sightline.connectors.context import Instruction, ViewContext
+from sightline.core.geometry import Grid
 from sightline.resolution.layout import (
     Features,
     Learned,
@@ -22,43 +24,80 @@ from sightline.resolution.layout import (
     Text,
     VisualLayout,
 )
-from sightline.spec.vision import VisionSpec
+from sightline.spec.model import ModelSpec
+from sightline.spec.resolution import PoolSpec
 
 NOTHING = VisualLayout((), ())
 
 
 @dataclass(frozen=True, slots=True)
 class VisualInput:
-    """What one conversation shows: its layout, and float[C, h, w] for each view of it."""
+    """What one conversation shows: its layout, and float[C, h, w] for each view of it.
+
+    `instruction_ids` are the user's words, for a connector that reads them.
+    """
 
     layout: VisualLayout = NOTHING
     pixels: tuple[Tensor, ...] = ()
+    instruction_ids: tuple[int, ...] = ()
 
     def to(self, device: torch.device, dtype: torch.dtype) -> VisualInput:
         """On `device`, pixels in `dtype`."""
-        return VisualInput(self.layout, tuple(view.to(device, dtype) for view in self.pixels))
+        return replace(self, pixels=tuple(view.to(device, dtype) for view in self.pixels))
 
 
 def view_tokens(
-    spec: VisionSpec, vision: nn.Module, connector: nn.Module, views: Sequence[Tensor]
+    spec: ModelSpec, vision: nn.Module, connector: nn.Module, visuals: Sequence[VisualInput]
 ) -> list[Tensor]:
-    """Visual tokens [N, D] of each view [C, h, w]; views of one size run together."""
-    by_size: dict[tuple[int, ...], list[int]] = {}
-    for number, view in enumerate(views):
-        by_size.setdefault(tuple(view.shape), []).append(number)
+    """Visual tokens [N, D] of each view of several conversations; alike views run together."""
+    pixels = [view_Chw for visual in visuals for view_Chw in visual.pixels]
+    pools = [view.pool for visual in visuals for view in visual.layout.views]
+    told = [visual.instruction_ids for visual in visuals for _ in visual.pixels]
+    alike: dict[tuple[torch.Size, PoolSpec | None], list[int]] = {}
+    for number, (view_Chw, pool) in enumerate(zip(pixels, pools, strict=True)):
+        alike.setdefault((view_Chw.shape, pool), []).append(number)
     tokens: dict[int, Tensor] = {}
-    for (_, height, width), numbers in by_size.items():
-        pixels_VChw = torch.stack([views[number] for number in numbers])
-        ctx = ViewContext(spec.grid(width, height))
-        made_VND: Tensor = connector(vision(pixels_VChw), ctx)
+    for ((_, height, width), pool), numbers in alike.items():
+        features_VNC = vision(torch.stack([pixels[number] for number in numbers]))
+        words = Instruction.of([told[number] for number in numbers], features_VNC.device)
+        ctx = ViewContext(spec.vision.grid(width, height), words)
+        made_VND = _connected(spec, connector, features_VNC, ctx, pool)
         tokens |= dict(zip(numbers, made_VND, strict=True))
-    return [tokens[number] for number in range(len(views))]
+    return [tokens[number] for number in range(len(pixels))]
+
+
+def _connected(
+    spec: ModelSpec, connector: nn.Module, x_VNC: Tensor, ctx: ViewContext, pool: PoolSpec | None
+) -> Tensor:
+    """Features through the connector, pooled before it or after it where the view asks for it."""
+    if pool is not None and pool.at == "features":
+        x_VNC, ctx = pooled(x_VNC, ctx.cells, pool), replace(ctx, cells=pool.grid(ctx.cells))
+    tokens_VND: Tensor = connector(x_VNC, ctx)
+    if pool is not None and pool.at == "tokens":
+        return pooled(tokens_VND, spec.connector.grid(ctx.cells), pool)
+    return tokens_VND
+
+
+def pooled(x_VND: Tensor, grid: Grid, pool: PoolSpec) -> Tensor:
+    """Rows of a grid [V, N, D] -> rows of the smaller one."""
+    x_VDYX = x_VND.transpose(1, 2).unflatten(2, (grid.rows, grid.cols))
+    match pool.mode:
+        case "average":
+            small_VDYX = F.avg_pool2d(x_VDYX, pool.stride)
+        case "max":
+            small_VDYX = F.max_pool2d(x_VDYX, pool.stride)
+        case "bilinear":
+            left = pool.grid(grid)
+            small_VDYX = F.interpolate(x_VDYX, (left.rows, left.cols), mode="bilinear")
+        case _:
+            assert_never(pool.mode)
+    return small_VDYX.flatten(2).transpose(1, 2)
 
 
 def assembled(
     layout: VisualLayout, tokens: Sequence[Tensor], learned: Mapping[str, Tensor]
 ) -> Iterator[Tensor]:
-    """Runs [N, D] in the order of the sequence; `tokens` are those of each view."""
+    """Runs [N, D] in the order of sequence or memory; `tokens` are those of each view."""
     for item in layout.media:
         yield from media_runs(item, tokens, learned)
 
@@ -67,7 +106,7 @@ def media_runs(
     item: MediaLayout, tokens: Sequence[Tensor], learned: Mapping[str, Tensor]
 ) -> Iterator[Tensor]:
     """The runs of one media item."""
-    for segment in item.segments:
+    for segment in (*item.segments, *item.memory):
         if not isinstance(segment, Text):
             yield _run(segment, tokens, learned)
 
@@ -76,8 +115,8 @@ def _run(segment: Segment, tokens: Sequence[Tensor], learned: Mapping[str, Tenso
     match segment:
         case Learned(name=name, tokens=count):
             return learned[name].expand(count, -1)
-        case Features(view=view, stitch=None):
-            return tokens[view]
+        case Features(view=view, tokens=count, start=start, stitch=None):
+            return tokens[view][start : start + count]
         case Features(view=first, grid=grid, stitch=Stitch() as stitch):
             sheet_YXD = stitched(stitch, tokens[first : first + stitch.tiles.area])
             return with_row_ends(_scaled(sheet_YXD, grid.rows, grid.cols), stitch, learned)
@@ -86,10 +125,10 @@ def _run(segment: Segment, tokens: Sequence[Tensor], learned: Mapping[str, Tenso
 
 
 def stitched(stitch: Stitch, tiles: Sequence[Tensor]) -> Tensor:
-    """Square tiles [N, D] side by side, the kept cells [Y, X, D] of them."""
-    side = int(tiles[0].shape[0] ** 0.5)
+    """Tiles [N, D] side by side, the kept cells [Y, X, D] of them."""
     tiled = torch.stack(list(tiles)).unflatten(0, (stitch.tiles.rows, stitch.tiles.cols))
-    sheet_YXD = tiled.unflatten(2, (side, side)).transpose(1, 2).flatten(2, 3).flatten(0, 1)
+    cells = tiled.unflatten(2, (stitch.tile.rows, stitch.tile.cols))
+    sheet_YXD = cells.transpose(1, 2).flatten(2, 3).flatten(0, 1)
     rows = slice(stitch.top, stitch.top + stitch.kept.rows)
     return sheet_YXD[rows, stitch.left : stitch.left + stitch.kept.cols]
 

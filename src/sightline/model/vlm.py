@@ -5,23 +5,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from sightline.fusion.deep_stack import split_levels
 from sightline.fusion.interleave import interleave
+from sightline.fusion.memory import remembered
 from sightline.language.decoder import Decoder
 from sightline.model.batch import Batch
 from sightline.model.visual import VisualInput, assembled, view_tokens
 from sightline.nn.kv_cache import KvCache
+from sightline.nn.memory import Memory
+from sightline.spec.fusion import CrossAttentionSpec
 from sightline.spec.model import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What enters the decoder: embeddings, deeper levels of visual rows, and memory."""
+
+    x_BTD: Tensor
+    deep_NE: Tensor | None = None
+    memory: Memory | None = None
 
 
 class Vlm(nn.Module):
     """Vision encoder, connector and language model, joined by the fusion of the spec.
 
     `vision` maps float[V, channels, height, width] to [V, rows, width]; `connector` maps these and
-    a `ViewContext` to [V, tokens, language width]. Any module with these shapes can stand in.
+    a `ViewContext` to [V, tokens, visual width]. Any module with these shapes can stand in.
     `learned` are the vectors that layouts name.
     """
 
@@ -31,9 +45,8 @@ class Vlm(nn.Module):
         super().__init__()
         self.spec = spec
         self.vision, self.connector, self.language = vision, connector, language
-        width = spec.language.width
         self.learned = nn.ParameterDict(
-            {name: torch.empty(width) for name in spec.resolution.learned}
+            {name: torch.empty(spec.visual_width) for name in spec.resolution.learned}
         )
 
     @property
@@ -45,14 +58,13 @@ class Vlm(nn.Module):
         return self.language.embed.weight.dtype
 
     def encode(self, visuals: Sequence[VisualInput]) -> Tensor:
-        """Visual tokens [N, D] of conversations, in the order of their sequences."""
-        views = [view for visual in visuals for view in visual.pixels]
-        tokens = view_tokens(self.spec.vision, self.vision, self.connector, views)
+        """Visual tokens [N, D] of conversations, in the order of their sequences or memories."""
+        tokens = view_tokens(self.spec, self.vision, self.connector, visuals)
         runs: list[Tensor] = []
         for visual in visuals:
             own, tokens = tokens[: len(visual.pixels)], tokens[len(visual.pixels) :]
             runs += assembled(visual.layout, own, dict(self.learned.items()))
-        empty = self.language.embed.weight.new_zeros(0, self.spec.language.width)
+        empty = self.language.embed.weight.new_zeros(0, self.spec.visual_width)
         return torch.cat(runs) if runs else empty
 
     def embed(self, batch: Batch, visual_ND: Tensor | None = None) -> Tensor:
@@ -60,16 +72,43 @@ class Vlm(nn.Module):
 
         `visual_ND` are encodings made before (a cache); None encodes the batch's own views.
         """
+        return self.join(batch, visual_ND).x_BTD
+
+    def join(self, batch: Batch, visual_ND: Tensor | None = None) -> Joined:
+        """Text and visual tokens, as the fusion joins them; `visual_ND` as for `embed`."""
         x_BTD = self.language.embed_tokens(batch.token_ids_BT)
-        visual_ND = self.encode(batch.visuals) if visual_ND is None else visual_ND
-        return interleave(x_BTD, batch.visual_BT, visual_ND)
+        visual_NE = self.encode(batch.visuals) if visual_ND is None else visual_ND
+        if isinstance(self.spec.fusion, CrossAttentionSpec):
+            layouts = [visual.layout for visual in batch.visuals]
+            latest_BT = batch.latest_BT
+            if latest_BT is None:
+                latest_BT = torch.zeros_like(batch.token_ids_BT)
+            memory = remembered(self.spec.fusion, latest_BT, layouts, visual_NE)
+            return Joined(x_BTD, memory=memory)
+        own_ND, deep_NE = split_levels(visual_NE, self.spec.language.width)
+        return Joined(interleave(x_BTD, batch.visual_BT, own_ND), deep_NE)
 
     def forward(
-        self, batch: Batch, *, cache: KvCache | None = None, visual_ND: Tensor | None = None
+        self,
+        batch: Batch,
+        *,
+        cache: KvCache | None = None,
+        visual_ND: Tensor | None = None,
+        last_only: bool = False,
     ) -> Tensor:
-        """Normed hidden states [B, T, D]; `language.logits` turns the rows one needs to logits."""
-        x_BTD = self.embed(batch, visual_ND)
+        """Normed hidden states [B, T, D]; `language.logits` turns the rows one needs to logits.
+
+        `visual_ND` as for `embed`; `last_only` gives the last row [B, 1, D].
+        """
+        joined = self.join(batch, visual_ND)
         hidden: Tensor = self.language(
-            x_BTD, batch.positions_ABT, batch.mask, cache=cache, visual_BT=batch.visual_BT
+            joined.x_BTD,
+            batch.positions_ABT,
+            batch.mask,
+            cache=cache,
+            visual_BT=batch.visual_BT,
+            memory=joined.memory,
+            deep_NE=joined.deep_NE,
+            last_only=last_only,
         )
         return hidden

@@ -101,6 +101,10 @@ class Joint:
             return tuple(part(x) for part in self.parts)
         return self.kernel(x).split(self.sizes, dim=-1)
 
+    def whole(self, x: Tensor) -> Tensor:
+        """x[..., in] -> x[..., sum of out]: the parts' products end to end."""
+        return torch.cat(self(x), dim=-1) if self.kernel is None else self.kernel(x)
+
 
 def joined(parts: Iterable[Matrix]) -> tuple[Tensor, Tensor | None]:
     """Weight[sum of out, in] and bias (zeros where a part has none) of parts run as one."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,29 +28,31 @@ class Mask:
 
     causal: a token sees columns up to its own.
     document_BS: int64, tokens see only their own document; PADDING is seen by no other token.
-    group_BS: int64, tokens of one group >= 0 see each other in both directions.
+    group_BS: int64, tokens of one group >= 0 see each other in both directions: all of them, or
+    with `groups_in_window` none further back than a layer's window.
     """
 
     causal: bool = True
     document_BS: Tensor | None = None
     group_BS: Tensor | None = None
+    groups_in_window: bool = False
 
     def with_tables(self, change: Callable[[Tensor], Tensor]) -> Mask:
         """The same mask with `change` applied to its tables (another device, other rows)."""
         document, group = self.document_BS, self.group_BS
-        return Mask(
-            self.causal,
-            None if document is None else change(document),
-            None if group is None else change(group),
+        return replace(
+            self,
+            document_BS=None if document is None else change(document),
+            group_BS=None if group is None else change(group),
         )
 
     def with_room(self, extra: int) -> Mask:
         """`extra` more columns, in the one document of their row and in no group."""
         document, group = self.document_BS, self.group_BS
-        return Mask(
-            self.causal,
-            None if document is None else F.pad(document, (0, extra), value=0),
-            None if group is None else F.pad(group, (0, extra), value=-1),
+        return replace(
+            self,
+            document_BS=None if document is None else F.pad(document, (0, extra), value=0),
+            group_BS=None if group is None else F.pad(group, (0, extra), value=-1),
         )
 
     def bind(self, start: int, stop: int, window: int | None, device: torch.device) -> BoundMask:
@@ -67,13 +69,15 @@ class Mask:
     def _dense(self, start: int, stop: int, window: int | None, device: torch.device) -> Tensor:
         query = torch.arange(start, stop, device=device)[:, None]
         key = torch.arange(stop, device=device)[None, :]
-        allowed = (key <= query) if self.causal else torch.ones_like(key <= query)
-        if window is not None:
-            allowed = allowed & (query - key < window)
-        allowed = allowed[None]
+        allowed = ((key <= query) if self.causal else torch.ones_like(key <= query))[None]
+        near = query - key < (stop if window is None else window)
+        if not self.groups_in_window:
+            allowed = allowed & near
         if self.group_BS is not None:
             mine, theirs = self.group_BS[:, start:stop, None], self.group_BS[:, None, :stop]
             allowed = allowed | ((mine == theirs) & (mine >= 0))
+        if self.groups_in_window:
+            allowed = allowed & near
         if self.document_BS is not None:
             mine, theirs = self.document_BS[:, start:stop, None], self.document_BS[:, None, :stop]
             allowed = (allowed & (mine == theirs) & (mine != PADDING)) | (query == key)

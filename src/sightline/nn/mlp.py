@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.nn.linear import Linear
+from sightline.nn.linear import Joint, Linear
 from sightline.spec.layers import Activation
+
+_LINEAR = 20.0  # where torch's softplus is taken to be linear, the sigmoid to be 1
 
 
 def activate(x: Tensor, kind: Activation) -> Tensor:
@@ -20,7 +22,7 @@ def activate(x: Tensor, kind: Activation) -> Tensor:
         case "gelu_tanh":
             return F.gelu(x, approximate="tanh")
         case "quick_gelu":
-            return x * torch.sigmoid(1.702 * x)
+            return _times_sigmoid(x, 1.702)
         case "relu":
             return F.relu(x)
         case "relu2":
@@ -29,6 +31,12 @@ def activate(x: Tensor, kind: Activation) -> Tensor:
             return F.silu(x)
         case _:
             assert_never(kind)
+
+
+def _times_sigmoid(x: Tensor, slope: float) -> Tensor:
+    """x·sigmoid(slope·x) in one pass: sigmoid is how softplus grows, x the gradient from above."""
+    product: Tensor = torch.ops.aten.softplus_backward(x, x, slope, _LINEAR)
+    return product
 
 
 def activated(linear: Linear, x: Tensor, kind: Activation) -> Tensor:
@@ -59,7 +67,9 @@ class GatedMlp(nn.Module):
         self.gate = Linear(width, inner, bias=bias)
         self.up = Linear(width, inner, bias=bias)
         self.down = Linear(inner, width, bias=bias)
+        self.gate_up = Joint(self.gate, self.up)
         self.activation: Activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(activated(self.gate, x, self.activation) * self.up(x))
+        gate, up = self.gate_up(x)
+        return self.down(activate(gate, self.activation) * up)

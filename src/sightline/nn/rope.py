@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import assert_never
 
 import torch
@@ -20,7 +21,7 @@ from sightline.spec.language import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rotary:
     """Cosines and sines of every token, [B, T, 1, R]."""
 
@@ -30,10 +31,19 @@ class Rotary:
     def turn(self, x_BTHK: Tensor) -> Tensor:
         """Rotate the first R dims of each head; dims beyond R pass through."""
         rotated = self.cos_BT1R.shape[-1]
-        x_BTHR, rest = x_BTHK[..., :rotated], x_BTHK[..., rotated:]
-        first, second = x_BTHR.chunk(2, dim=-1)
-        turned = x_BTHR * self.cos_BT1R + torch.cat((-second, first), -1) * self.sin_BT1R
-        return turned if rest.shape[-1] == 0 else torch.cat((turned, rest), -1)
+        if rotated == x_BTHK.shape[-1]:
+            return self._turn(x_BTHK)
+        return torch.cat((self._turn(x_BTHK[..., :rotated]), x_BTHK[..., rotated:]), -1)
+
+    def _turn(self, x_BTHR: Tensor) -> Tensor:
+        swapped_BTHR = x_BTHR.roll(x_BTHR.shape[-1] // 2, -1)
+        return torch.addcmul(x_BTHR * self.cos_BT1R, swapped_BTHR, self._signed_sin_BT1R)
+
+    @cached_property
+    def _signed_sin_BT1R(self) -> Tensor:
+        """Sines as the swapped halves (second, first) take them: the first half is negated."""
+        first, second = self.sin_BT1R.chunk(2, -1)
+        return torch.cat((-first, second), -1)
 
 
 class RotaryTable:
@@ -47,11 +57,26 @@ class RotaryTable:
         self._table: tuple[Tensor, Tensor] | None = None
 
     def at(self, positions_ABT: Tensor, length: int, dtype: torch.dtype) -> Rotary:
-        """Rotations of positions int64[axes, B, T] (one axis here), all below `length`."""
+        """Rotations of positions int64[axes, B, T], all below `length`.
+
+        One axis turns all pairs; of three, each turns the pairs that the spec deals it.
+        """
         if isinstance(self.spec.scaling, DynamicScaling):
             return self._by_sequence(positions_ABT[0], dtype)
         cos, sin = self._upto(length, dtype, positions_ABT.device)
+        if positions_ABT.shape[0] > 1:
+            places_BTR = positions_ABT.permute(1, 2, 0)[..., self._axes(positions_ABT.device)]
+            at_NR = places_BTR.flatten(0, 1)
+            turned = (
+                table.gather(0, at_NR).unflatten(0, places_BTR.shape[:2]) for table in (cos, sin)
+            )
+            return Rotary(*(table_BTR[:, :, None] for table_BTR in turned))
         return Rotary(cos[positions_ABT[0]][:, :, None], sin[positions_ABT[0]][:, :, None])
+
+    def _axes(self, device: torch.device) -> Tensor:
+        """int64[R]: the axis with which each dim turns."""
+        axes = self.spec.axes(self.rotated_dim // 2)
+        return torch.tensor((*axes, *axes), device=device)
 
     def _upto(self, length: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
         table = self._table

@@ -20,7 +20,8 @@ class Sampler:
         self.sampling = sampling
         self.generator = torch.Generator().manual_seed(sampling.seed)
         self.seen_V = torch.zeros(vocab, dtype=torch.bool)
-        self.seen_V[torch.tensor(prompt_ids, dtype=torch.int64)] = True
+        spoken = [id_ for id_ in prompt_ids if id_ < vocab]
+        self.seen_V[torch.tensor(spoken, dtype=torch.int64)] = True
 
     def choose(self, logits_V: Tensor) -> int:
         """float32 logits[V] -> a token id, remembered for the repetition penalty."""

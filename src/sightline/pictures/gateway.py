@@ -60,15 +60,15 @@ def open_picture(
         return Picture(*from_array(source, limits, over))
     if isinstance(source, Image.Image):
         limits.check_size(name, *source.size)
-        with _refusing(name):
+        with refusing(name):
             return _from_image(source, over)
     _check_truncation_is_seen(name)
-    with opened(_encoded(source, name), limits) as stream, _refusing(name):
+    with opened(_encoded(source, name), limits) as stream, refusing(name):
         kind, header = _read_header(stream, name, limits)
         stream.seek(0)
         data = stream.read(limits.max_bytes + 1)
         limits.check_bytes(name, len(data))
-    with _refusing(name):
+    with refusing(name):
         return _decode(data, kind, header, over)
 
 
@@ -81,7 +81,7 @@ def probe(source: PictureSource, limits: PictureLimits = DEFAULT_LIMITS) -> Medi
     if isinstance(source, Image.Image):
         limits.check_size(name, *source.size)
         return Header(*source.size, _orientation_of(source)).upright
-    with opened(_encoded(source, name), limits) as stream, _refusing(name):
+    with opened(_encoded(source, name), limits) as stream, refusing(name):
         return _read_header(stream, name, limits)[1].upright
 
 
@@ -197,13 +197,13 @@ def _turned(rgb: NDArray[np.uint8], orientation: int | None, notes: Notes) -> Pi
 
 
 @contextmanager
-def _refusing(name: str) -> Iterator[None]:
+def refusing(name: str, fix: str = _SAVE_AGAIN) -> Iterator[None]:
     """Any failure of a decoder becomes a PictureError in our words: theirs may hold addresses."""
     try:
         yield
     except PictureError:
         raise
     except Malformed as error:
-        raise PictureError(name, str(error), _SAVE_AGAIN) from None
+        raise PictureError(name, str(error), fix) from None
     except Exception:
-        raise PictureError(name, "is damaged or incomplete", _SAVE_AGAIN) from None
+        raise PictureError(name, "is damaged or incomplete", fix) from None

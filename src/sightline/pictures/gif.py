@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from io import BytesIO
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from sightline.pictures.header import Header, Malformed, take
 
 _EXTENSION, _IMAGE, _END = b"!", b",", b";"
+_CONTROL = b"\xf9"
 _MAX_BLOCKS = 2**20
 
 
@@ -20,8 +21,7 @@ def read_header(stream: BinaryIO) -> Header:
         raise Malformed("has no frame")
     stream.seek(6)
     width, height = struct.unpack("<HH", take(stream, 4))
-    left, top, frame_width, frame_height = first
-    return Header(max(width, left + frame_width), max(height, top + frame_height))
+    return Header(max(width, first.right), max(height, first.bottom))
 
 
 def count_frames(data: bytes) -> int:
@@ -35,20 +35,41 @@ def count_frames(data: bytes) -> int:
     return count
 
 
-def _frames(stream: BinaryIO) -> Iterator[tuple[int, int, int, int]]:
-    """Left, top, width and height of each frame. Raises Malformed."""
+def durations(stream: BinaryIO) -> tuple[int, ...]:
+    """Milliseconds of each frame as stored, 0 where the file does not say. Raises Malformed."""
+    return tuple(frame.milliseconds for frame in _frames(stream))
+
+
+class _Frame(NamedTuple):
+    right: int
+    bottom: int
+    milliseconds: int
+
+
+def _frames(stream: BinaryIO) -> Iterator[_Frame]:
+    """Each frame, as its blocks say. Raises Malformed."""
     stream.seek(10)
     _skip_palette(stream, take(stream, 3)[0])
-    blocks = 0
+    blocks = hundredths = 0
     while (kind := take(stream, 1)) != _END:
         if kind == _IMAGE:
             left, top, width, height, flags = struct.unpack("<HHHHB", take(stream, 9))
-            yield left, top, width, height
+            yield _Frame(left + width, top + height, 10 * hundredths)
             _skip_palette(stream, flags)
+            hundredths = 0
         elif kind != _EXTENSION:
             raise Malformed("has an unknown block")
-        take(stream, 1)
+        if take(stream, 1) == _CONTROL and kind == _EXTENSION:
+            hundredths = _delay(stream)
         blocks += _skip_blocks(stream, _MAX_BLOCKS - blocks)
+
+
+def _delay(stream: BinaryIO) -> int:
+    """The delay of a control block that begins here; the stream stays where it is."""
+    start = stream.tell()
+    length, _, hundredths = struct.unpack("<BBH", take(stream, 4))
+    stream.seek(start)
+    return hundredths if length == 4 else 0
 
 
 def _skip_palette(stream: BinaryIO, flags: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sightline.core.errors import PictureError
+from sightline.pictures.containers import container
 from sightline.pictures.limits import Format, PictureLimits
 
 HEAD_BYTES = 512
@@ -29,10 +30,17 @@ def identify(head: bytes, name: str, limits: PictureLimits) -> Format:
     """The format of a file that begins with `head`. Raises PictureError for one not let in."""
     kind = _format(head)
     if kind is None:
-        raise PictureError(name, f"is {_describe(head)}", _convert(limits))
+        raise PictureError(name, f"is {describe(head)}", _way_in(head) or _convert(limits))
     if kind not in limits.formats:
         raise PictureError(name, f"is a {kind} file, which is not let in", _convert(limits))
     return kind
+
+
+def _way_in(head: bytes) -> str | None:
+    """For what is no picture but comes in by another door."""
+    if container(head):
+        return "give it as a video"
+    return "give it as a document" if head.startswith(b"%PDF") else None
 
 
 def _convert(limits: PictureLimits) -> str:
@@ -53,7 +61,7 @@ def _format(head: bytes) -> Format | None:
     return "TIFF" if head.startswith((b"II*\x00", b"MM\x00*")) else None
 
 
-def _describe(head: bytes) -> str:
+def describe(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         return next(what for brand, what in _FTYP if head[8:12].startswith(brand))
     for magic, what in _ALIENS:

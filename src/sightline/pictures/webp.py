@@ -38,6 +38,17 @@ def count_frames(data: bytes) -> int:
     return max(1, sum(part.name == b"ANMF" for part in _chunks(BytesIO(data))))
 
 
+def durations(stream: BinaryIO) -> tuple[int, ...]:
+    """Milliseconds of each frame as stored; (0,) for a still picture. Raises Malformed."""
+    frames = [part for part in _chunks(stream) if part.name == b"ANMF"]
+    return tuple(_milliseconds(stream, part) for part in frames) or (0,)
+
+
+def _milliseconds(stream: BinaryIO, frame: Part) -> int:
+    stream.seek(frame.start + 12)
+    return int.from_bytes(take(stream, 3), "little")
+
+
 def _lossy(head: bytes) -> Header:
     if head[3:6] != b"\x9d\x01\x2a":
         raise Malformed("has no start code in its first frame")

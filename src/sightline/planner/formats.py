@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sightline.core.errors import PlanError
-from sightline.planner.tensors import Weight
+from sightline.planner.pieces import Weight
 from sightline.spec.hardware import ComputeDtype
 
 WeightDtype = Literal["fp32", "bf16", "fp16", "int8", "int4", "nf4"]
@@ -30,7 +30,7 @@ class WeightFormat:
 
     def bits_of(self, weight: Weight) -> float:
         """Bits of all copies of one parameter."""
-        if weight.role != "linear":
+        if weight.role not in ("linear", "memory"):
             return weight.count * self.other_bits
         if self.group is None:
             return weight.count * self.bits

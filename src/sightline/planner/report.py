@@ -10,11 +10,13 @@ from sightline.planner.capacity import needed_bytes, pictures_in_context, reques
 from sightline.planner.context import check_fits, standard_picture
 from sightline.planner.formats import FORMATS, WeightDtype, weight_bytes
 from sightline.planner.latency import Hardware, Latency, find_hardware, latency
+from sightline.planner.memory import memory_flops
+from sightline.planner.pieces import count
 from sightline.planner.published import Calibration, calibrate, lesson_runs
 from sightline.planner.resolve import Model, spec_of
-from sightline.planner.tensors import count, weights
+from sightline.planner.tensors import weights
 from sightline.planner.train import PARTS, TrainPlan, standard_stages, train_plan
-from sightline.planner.work import Work, attention_flops, decoder_flops, kv_bytes
+from sightline.planner.work import Work, decoder_flops, kv_bytes, prompt_attention_flops
 from sightline.planner.workload import Picture, Workload, workload
 from sightline.spec.hardware import HARDWARE, HardwareSpec
 from sightline.spec.model import ModelSpec
@@ -25,13 +27,15 @@ PICTURE_COUNTS = (0, 1, 3)
 
 
 class PictureCost(Spec):
-    """One picture of the conversation. kv_bytes: what its tokens take beyond the text's."""
+    """One picture of the conversation. kv_bytes: what its tokens take beyond the text's, and those
+    that are read from a memory beside the sequence."""
 
     width: int
     height: int
     frames: int
     views: int
     tokens: int
+    memory_tokens: int
     kv_bytes: int
     context_share: float
     prefill_flops: int
@@ -191,7 +195,7 @@ def _picture(work: Workload, index: int) -> PictureCost:
     """One of the conversation's pictures, its cost as the difference that it alone makes."""
     spec, media, tokens = work.spec, work.media[index], work.span_tokens[index]
     with_it, text = work.text_tokens + tokens, work.text_tokens
-    attention = attention_flops(spec.language, with_it) - attention_flops(spec.language, text)
+    attention = prompt_attention_flops(spec, with_it) - prompt_attention_flops(spec, text)
     memory = work.layout.media[index].memory_tokens
     return PictureCost(
         width=media.width,
@@ -199,9 +203,13 @@ def _picture(work: Workload, index: int) -> PictureCost:
         frames=media.frames,
         views=sum(view.media == index for view in work.layout.views),
         tokens=tokens,
+        memory_tokens=memory,
         kv_bytes=kv_bytes(spec, with_it, work.dtype, memory) - kv_bytes(spec, text, work.dtype),
         context_share=tokens / spec.language.context,
-        prefill_flops=decoder_flops(spec, tokens) + attention,
+        prefill_flops=decoder_flops(spec, tokens)
+        + attention
+        + memory_flops(spec, with_it, memory)
+        - memory_flops(spec, text, 0),
     )
 
 

@@ -18,7 +18,9 @@ from sightline.planner.decoder import decoder_kept
 from sightline.planner.encoder import encoder_flops, encoder_kept
 from sightline.planner.formats import WeightDtype, weight_bytes
 from sightline.planner.latency import Hardware, find_hardware, usable_bytes
-from sightline.planner.tensors import Weight, count, weights
+from sightline.planner.memory import memory_flops
+from sightline.planner.pieces import Weight, count
+from sightline.planner.tensors import weights
 from sightline.planner.work import (
     attention_flops,
     connector_flops,
@@ -113,7 +115,7 @@ def lora_parameters(spec: ModelSpec, lora: LoraBudget | None) -> int:
 
 
 def _adapted(spec: ModelSpec) -> Iterator[Weight]:
-    return (weight for weight in weights(spec, "language") if weight.role == "linear")
+    return (weight for weight in weights(spec, "language") if weight.role in ("linear", "memory"))
 
 
 def train_memory(sample: Workload, stage: StageBudget, gpus: int = 1) -> TrainMemory:
@@ -162,6 +164,7 @@ def sample_flops(sample: Workload, stage: StageBudget) -> int:
 def _language_flops(sample: Workload, stage: StageBudget) -> int:
     blocks = decoder_flops(sample.spec, sample.tokens)
     attention = attention_flops(sample.spec.language, sample.tokens)
+    attention += memory_flops(sample.spec, sample.tokens, sample.layout.memory_tokens)
     return blocks + attention + head_flops(sample.spec.language, stage.targets)
 
 

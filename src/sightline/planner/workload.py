@@ -33,10 +33,13 @@ class Workload:
 
     @property
     def span_tokens(self) -> tuple[int, ...]:
-        """Tokens of each picture's span, the special tokens around it included."""
-        image = self.spec.prompt.image
-        around = len(image.before) + len(image.after)
-        return tuple(item.tokens + around for item in self.layout.media)
+        """Tokens of each picture's or clip's span, the special tokens around it included."""
+        prompt = self.spec.prompt
+        readers = (
+            prompt.video if size.video and prompt.video else prompt.image for size in self.media
+        )
+        around = (len(reader.before) + len(reader.after) for reader in readers)
+        return tuple(item.tokens + n for item, n in zip(self.layout.media, around, strict=True))
 
     @property
     def visual_tokens(self) -> int:
@@ -71,7 +74,8 @@ class Workload:
         spec = self.spec
         encoding = encoder_scratch(spec.vision, (view.size for view in self.layout.views))
         prefill = decoder_scratch(spec.language, self.prompt_tokens)
-        held = self.layout.visual_tokens * spec.language.width
+        visual = self.layout.visual_tokens + self.layout.memory_tokens
+        held = visual * spec.visual_width
         logits = 4 * spec.language.vocab
         return (max(encoding, prefill) + held) * FORMATS[self.dtype].value_bytes + logits
 
@@ -81,7 +85,8 @@ class Workload:
 
     def prefill(self) -> Work:
         """All prompts of the batch."""
-        return prefill_work(self.spec, self.prompt_tokens, self.dtype, self.batch)
+        memory = self.layout.memory_tokens
+        return prefill_work(self.spec, self.prompt_tokens, self.dtype, self.batch, memory)
 
     def decode(self) -> Work:
         """One token for each of the batch, halfway through the answer."""
@@ -114,7 +119,10 @@ def workload(
                 field, f"{value!r} is not usable", f"give an integer of {least} or more"
             )
     number, media = as_dtype(dtype), tuple(as_media(picture) for picture in images)
-    return Workload(spec, media, layout(spec, media), text_tokens, answer_tokens, batch, number)
+    laid = layout(spec, media)
+    if laid.sources:  # a clip that is read as pictures
+        media = tuple(media[source] for source in laid.sources)
+    return Workload(spec, media, laid, text_tokens, answer_tokens, batch, number)
 
 
 def as_media(picture: Picture) -> MediaSize:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from sightline.core.errors import PromptError
 from sightline.prompt.marks import Leaf, Marks, Occurrence
 from sightline.prompt.messages import ImagePart, Message, TextPart, media_of
+from sightline.prompt.placeholders import Place, find_places, placeholder_texts, with_words
 from sightline.prompt.sandbox import (
     MAX_ADDED_CHARS,
     PartList,
@@ -33,10 +34,14 @@ class ContentSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The prompt as text; the template wrote all but the `content` spans, which are in order."""
+    """The prompt as text; the template wrote all but the `content` spans, which are in order.
+
+    `media` are the placeholders in it, in order, each with the item that it stands for.
+    """
 
     text: str
     content: tuple[ContentSpan, ...]
+    media: tuple[Place, ...] = ()
 
     def control(self) -> bytes:
         """1 for each character that the template wrote, 0 for content."""
@@ -52,11 +57,11 @@ class Rendered:
             origin[start:stop] = [message] * (stop - start)
         return origin
 
-    def written(self) -> list[str]:
-        """What the template wrote, cut where content stands."""
+    def written(self) -> list[tuple[int, str]]:
+        """What the template wrote, cut where content stands: where each piece starts, and it."""
         ends = [0, *(span.stop for span in self.content)]
         starts = [*(span.start for span in self.content), len(self.text)]
-        return [self.text[end:start] for end, start in zip(ends, starts, strict=True)]
+        return [(end, self.text[end:start]) for end, start in zip(ends, starts, strict=True)]
 
 
 class Shape(Enum):
@@ -65,7 +70,7 @@ class Shape(Enum):
     AS_GIVEN = auto()
     WORDS_AS_TEXT = auto()
     ALL_PARTS = auto()
-    ALL_TEXT = auto()  # pictures stand in the string as placeholders
+    ALL_TEXT = auto()  # media stand in the string as placeholders
 
 
 class _Refusal(PromptError):
@@ -80,29 +85,28 @@ class _Refusal(PromptError):
 class ChatTemplate:
     """A Jinja source, the variables that it may use (bos_token, ...) and its picture placeholder.
 
-    `now` is asked for the date by templates that write it.
+    `now` is asked for the date by templates that write it. `clip_text` is the placeholder of a
+    clip, None where clips are not read. `around` is put before and after each picture's.
     """
 
     source: str
     image_text: str
     variables: Mapping[str, Any]
     now: Callable[[], datetime] = datetime.now
+    clip_text: str | None = None
+    around: tuple[str, str] = ("", "")
 
     def render(
         self, messages: Sequence[Message], *, add_generation_prompt: bool = False
     ) -> Rendered:
-        """The conversation as text, pictures as placeholders in their order.
+        """The conversation as text, pictures and clips as placeholders in their order; a clip that
+        is read as pictures as its words, with a placeholder for each.
 
         Templates that take contents only as strings or only as parts are given what they take; one
         that knows no pictures gets placeholders where the parts stand.
         Raises PromptError if the template fails, drops or changes content, or writes another number
-        of placeholders than there are pictures.
+        of placeholders than there are pictures and clips, and for media that are not read.
         """
-        for i, part in enumerate(media_of(messages)):
-            if not isinstance(part, ImagePart):
-                kind = type(part).__name__.removesuffix("Part").lower()
-                problem = f"holds a {kind} (media item {i}), which is not supported"
-                raise PromptError("messages", problem, "give its pictures instead")
         job = _Job(self, messages, add_generation_prompt)
         refusals: list[_Refusal] = []
         tried: list[tuple[bool, ...]] = []
@@ -129,9 +133,10 @@ class _Job:
             for part in message.parts
             if isinstance(part, TextPart)
         ]
-        self._num_images = len(media_of(messages))
-        others = (chat.source, chat.image_text, *map(str, chat.variables.values()))
-        self._marks = Marks(self._leaves, self._num_images, others)
+        self._media = media_of(messages)
+        self._texts = placeholder_texts(self._media, chat.image_text, chat.clip_text)
+        others = (chat.source, chat.image_text, *self._texts, *map(str, chat.variables.values()))
+        self._marks = Marks(self._leaves, len(self._media), others)
         self._limit = 2 * sum(len(leaf.text) for leaf in self._leaves) + MAX_ADDED_CHARS
         self._variables = dict(chat.variables) | {
             "add_generation_prompt": asks,
@@ -139,29 +144,28 @@ class _Job:
             "image_token": chat.image_text,
             "strftime_now": clock(chat.now()),
             "tools": None,
+            "video_token": chat.clip_text,
         }
 
     def render(self, as_text: tuple[bool, ...]) -> Rendered:
         """Rendered bare and marked. Raises _Refusal where the two do not agree."""
-        bare = self._run(as_text, lambda i: self._leaves[i].text, lambda _: self._chat.image_text)
-        marked = self._run(as_text, self._marks.marked, self._marks.image)
+        bare = self._run(as_text, lambda i: self._leaves[i].text, lambda i: self._texts[i])
+        marked = self._run(as_text, self._marks.marked, self._marks.media)
         try:
-            text, found = self._marks.unmark(marked, self._chat.image_text)
+            text, found = self._marks.unmark(marked, self._texts)
         except PromptError as error:
             raise _Refusal(error, 3) from None
         self._check_nothing_lost(found)
         if text != bare:
             raise _Refusal(_depends_on_content(), 3)
-        rendered = Rendered(text, tuple(self._spans(text, found, as_text)))
-        self._check_pictures(rendered)
-        return rendered
+        return self._placed(Rendered(text, tuple(self._spans(text, found, as_text))))
 
     def _run(
-        self, as_text: tuple[bool, ...], write: Callable[[int], str], image: Callable[[int], str]
+        self, as_text: tuple[bool, ...], write: Callable[[int], str], show: Callable[[int], str]
     ) -> str:
-        contents = _contents(self._messages, as_text, write, image)
+        contents = _contents(self._messages, as_text, write, show)
         template = compile_template(self._chat.source)
-        limit = self._limit + self._num_images * len(self._chat.image_text)
+        limit = self._limit + sum(map(len, self._texts))
         try:
             return run_template(template, self._variables | {"messages": contents}, limit=limit)
         except TemplateFailure as failure:
@@ -176,12 +180,19 @@ class _Job:
                 fix = "remove that message, or give another template"
                 raise _Refusal(PromptError("chat template", problem, fix), 1)
 
-    def _check_pictures(self, rendered: Rendered) -> None:
-        found = sum(text.count(self._chat.image_text) for text in rendered.written())
-        if found != self._num_images:
-            problem = f"writes {found} {self._chat.image_text!r} for {self._num_images} pictures"
-            fix = "give a template that knows pictures"
-            raise _Refusal(PromptError("chat template", problem, fix), 2)
+    def _placed(self, rendered: Rendered) -> Rendered:
+        """With all items found, and clips that are read as pictures written out."""
+        image = self._chat.image_text
+        try:
+            places = find_places(rendered.written(), self._texts, image)
+        except PromptError as error:
+            raise _Refusal(error, 2) from None
+        filled = with_words(rendered.text, places, self._media, image, self._chat.around)
+        content = []
+        for start, stop, message in rendered.content:
+            by = next(by for end, by in reversed(filled.moved) if end <= start)
+            content.append(ContentSpan(start + by, stop + by, message))
+        return Rendered(filled.text, tuple(content), filled.places)
 
     def _spans(
         self, text: str, found: Sequence[Occurrence], as_text: tuple[bool, ...]
@@ -209,8 +220,8 @@ class _Job:
         if space is None or not any(map(any, bordered)):
             return bordered
         try:
-            probe = self._run(as_text, self._marks.probing, self._marks.image)
-            text, places = self._marks.unmark(probe, self._chat.image_text)
+            probe = self._run(as_text, self._marks.probing, self._marks.media)
+            text, places = self._marks.unmark(probe, self._texts)
         except PromptError:
             return bordered
         if len(places) != len(found):
@@ -237,10 +248,11 @@ def _contents(
     messages: Sequence[Message],
     as_text: tuple[bool, ...],
     write: Callable[[int], str],
-    image: Callable[[int], str],
+    show: Callable[[int], str],
 ) -> list[dict[str, Any]]:
-    """The messages as templates see them; `write` and `image` give the text of the i-th of each."""
-    leaf = picture = 0
+    """The messages as templates see them; `write` and `show` give the text of the i-th words and
+    of the i-th media item."""
+    leaf = item = 0
     contents: list[dict[str, Any]] = []
     for message, text in zip(messages, as_text, strict=True):
         parts: list[dict[str, str]] = []
@@ -249,8 +261,9 @@ def _contents(
                 parts.append({"type": "text", "text": write(leaf)})
                 leaf += 1
             else:
-                parts.append({"type": "image", "text": image(picture)})
-                picture += 1
+                kind = "image" if isinstance(part, ImagePart) else "video"
+                parts.append({"type": kind, "text": show(item)})
+                item += 1
         contents.append({"role": message.role, "content": _content(parts, text)})
     return contents
 
@@ -258,7 +271,7 @@ def _contents(
 def _content(parts: list[dict[str, str]], as_text: bool) -> str | PartList:
     if as_text:
         return "".join(part["text"] for part in parts)
-    return PartList({"type": "image"} if part["type"] == "image" else part for part in parts)
+    return PartList(part if part["type"] == "text" else {"type": part["type"]} for part in parts)
 
 
 def _shared_end(text: str, ending: str) -> int:

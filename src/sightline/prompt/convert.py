@@ -105,7 +105,7 @@ def from_tiktoken(
 ) -> str:
     """A `.tiktoken` file of ranks (Qwen1, Llama 3), with the pattern and the control tokens that
     its code would add (`special`: text to id)."""
-    rank_of = _read_ranks(ranks)
+    rank_of = read_ranks(ranks)
     letters = byte_letters()
 
     def spelled(token: bytes) -> str:
@@ -280,7 +280,7 @@ def _read_merges(text: str) -> list[Merge]:
     return [(merge[0], merge[1]) for merge in merges]
 
 
-def _read_ranks(data: bytes) -> dict[bytes, int]:
+def read_ranks(data: bytes) -> dict[bytes, int]:
     try:
         lines = [line.split() for line in data.splitlines() if line]
         ranks = {base64.b64decode(token, validate=True): int(rank) for token, rank in lines}

@@ -10,7 +10,8 @@ from sightline.core.errors import ContextOverflow, PromptError
 from sightline.prompt.chat import ChatTemplate
 from sightline.prompt.grounding import style_tokens
 from sightline.prompt.labels import Targets, answer_lead, token_messages
-from sightline.prompt.messages import Message, media_of
+from sightline.prompt.messages import Message, VideoPart, media_of
+from sightline.prompt.placeholders import Place, items_of
 from sightline.prompt.templates import template_source
 from sightline.prompt.tokenizer import Token, Tokenizer
 from sightline.spec.prompt import ImageTokenSpec, PromptSpec
@@ -64,9 +65,10 @@ def encode(
 ) -> Encoded:
     """Ids, targets and spans of a conversation.
 
-    `spans` gives each picture, in order, as a number of placeholders or as a run of placeholders
-    (None) and text ids. A picture becomes `before`, its span, `after`, as the spec says. The bos of
-    the spec comes first unless the template has written it.
+    `spans` gives each item (a picture, a clip, or one frame of a clip that is read as pictures), in
+    order, as a number of placeholders or as a run of placeholders (None) and text ids. An item
+    becomes `before`, its span, `after`, as the spec says; the spans of the result are in the order
+    of the sequence. The bos of the spec comes first unless the template has written it.
 
     `targets`: `content` are the tokens that start in assistant content (white space that the
     template puts before it set aside); `answer` adds what a model must write around it: spaces
@@ -77,7 +79,7 @@ def encode(
     placeholder that the tokenizer does not know under the spec's id, and a request for an answer
     after an answer.
     """
-    _check(messages, tokenizer, spec.image, spans)
+    _check(messages, tokenizer, spec, spans)
     if add_generation_prompt and messages[-1].role == "assistant":
         problem = "end with an assistant message"
         raise PromptError("messages", problem, "end with a question, or ask for no answer")
@@ -93,12 +95,12 @@ def encode(
         lead=answer_lead(chat, rendered, messages) if whole else 0,
         stop_ids=spec.stop_ids if whole else (),
     )
-    expansion = _Expansion(messages, spec.image, spans)
+    expansion = _Expansion(messages, spec, spans, rendered.media)
     if spec.bos_id is not None and not (tokens and tokens[0].id == spec.bos_id):
         expansion.add([spec.bos_id], None)
     for token, owner in zip(tokens, owners, strict=True):
-        if spans and token.id == spec.image.id:
-            expansion.add_picture(token)
+        if spans and expansion.stands_for(token):
+            expansion.add_item(token)
         else:
             expansion.add([token.id], owner)
     return expansion.finish(rendered.text)
@@ -107,7 +109,11 @@ def encode(
 def chat_template(tokenizer: Tokenizer, spec: PromptSpec) -> ChatTemplate:
     """The template of a spec with the tokens that it may name."""
     return ChatTemplate(
-        template_source(spec.template), spec.image.text, dict(tokenizer.config.named)
+        template_source(spec.template),
+        spec.image.text,
+        dict(tokenizer.config.named),
+        clip_text=spec.clip_text,
+        around=spec.image.around,
     )
 
 
@@ -142,17 +148,32 @@ def check_context(encoded: Counted, context: int, *, answer_tokens: int = 0) -> 
 
 
 class _Expansion:
-    """The sequence in the making: tokens, and pictures in place of their placeholders."""
+    """The sequence in the making: tokens, and media in place of their placeholders."""
 
     def __init__(
-        self, messages: Sequence[Message], image: ImageTokenSpec, spans: Sequence[MediaSpan]
+        self,
+        messages: Sequence[Message],
+        spec: PromptSpec,
+        spans: Sequence[MediaSpan],
+        places: Sequence[Place],
     ) -> None:
-        self._messages, self._image, self._layouts = messages, image, spans
-        self._media_owners = [i for i, message in enumerate(messages) for _ in message.media]
+        self._messages, self._layouts, self._places = messages, spans, places
+        readers = (spec.image, *([spec.video] if spec.video else ()))
+        self._readers = {reader.written_id: reader for reader in readers}
+        self._owners_of_items = [
+            i
+            for i, message in enumerate(messages)
+            for part in message.media
+            for _ in range(items_of(part))
+        ]
         self._ids: list[int] = []
         self._targets: list[bool] = []
         self._owners: list[int | None] = []
         self._spans: list[Span] = []
+
+    def stands_for(self, token: Token) -> bool:
+        """Whether this is the placeholder of a picture or clip."""
+        return token.id in self._readers
 
     def add(self, ids: Sequence[int], owner: int | None, *, taught: bool = True) -> None:
         """Ids of one message; those of an answer are targets if they are `taught`."""
@@ -161,18 +182,18 @@ class _Expansion:
         self._targets.extend([taught and answer] * len(ids))
         self._owners.extend([owner] * len(ids))
 
-    def add_picture(self, placeholder: Token) -> None:
-        """The next picture: before, its span, after."""
-        media = len(self._spans)
-        if not placeholder.added or media == len(self._layouts):
-            raise self._mismatch(media + 1)
-        layout, owner = self._layouts[media], self._media_owners[media]
+    def add_item(self, placeholder: Token) -> None:
+        """The next picture or clip: before, its span, after."""
+        if not placeholder.added or len(self._spans) == len(self._layouts):
+            raise self._mismatch(len(self._spans) + 1)
+        item, reader = self._places[len(self._spans)].item, self._readers[placeholder.id]
+        layout, owner = self._layouts[item], self._owners_of_items[item]
         marks = [None] * layout if isinstance(layout, int) else layout
-        self.add(self._image.before, owner, taught=False)
+        self.add(reader.before, owner, taught=False)
         start = len(self._ids)
-        self.add([self._image.id if id_ is None else id_ for id_ in marks], owner, taught=False)
-        self._spans.append(Span(start, len(self._ids), media))
-        self.add(self._image.after, owner, taught=False)
+        self.add([reader.id if id_ is None else id_ for id_ in marks], owner, taught=False)
+        self._spans.append(Span(start, len(self._ids), item))
+        self.add(reader.after, owner, taught=False)
 
     def finish(self, text: str) -> Encoded:
         if len(self._spans) != len(self._layouts):
@@ -188,18 +209,27 @@ class _Expansion:
 def _check(
     messages: Sequence[Message],
     tokenizer: Tokenizer,
-    image: ImageTokenSpec,
+    spec: PromptSpec,
     spans: Sequence[MediaSpan],
 ) -> None:
     media = media_of(messages)
-    if len(spans) != len(media):
-        problem = f"{len(spans)} spans for {len(media)} media items"
+    items = sum(items_of(part) for part in media)
+    if len(spans) != items:
+        problem = f"{len(spans)} spans for {items} media items"
         raise PromptError("spans", problem, "lay out every picture once")
     for i, span in enumerate(spans):
         if (span if isinstance(span, int) else len(span)) < 1:
             raise PromptError(f"spans.{i}", "has no tokens", "give every picture at least one")
-    if media and (image.text not in tokenizer or tokenizer.id_of(image.text) != image.id):
-        found = tokenizer.id_of(image.text) if image.text in tokenizer else "not in the vocabulary"
-        problem = f"is {image.id}, but the tokenizer's {image.text!r} is {found}"
-        fix = "add the token (add_token) and use its id"
-        raise PromptError("prompt.image.id", problem, fix)
+    if any(not isinstance(part, VideoPart) for part in media):
+        _check_placeholder(tokenizer, spec.image, "image")
+    if spec.video is not None and any(isinstance(part, VideoPart) for part in media):
+        _check_placeholder(tokenizer, spec.video, "video")
+
+
+def _check_placeholder(tokenizer: Tokenizer, reader: ImageTokenSpec, name: str) -> None:
+    if reader.text in tokenizer and tokenizer.id_of(reader.text) == reader.written_id:
+        return
+    found = tokenizer.id_of(reader.text) if reader.text in tokenizer else "not in the vocabulary"
+    problem = f"is {reader.written_id}, but the tokenizer's {reader.text!r} is {found}"
+    fix = "add the token (add_token) and use its id"
+    raise PromptError(f"prompt.{name}.id", problem, fix)

@@ -11,10 +11,12 @@ from typing import Any
 from sightline.core.errors import PromptError
 from sightline.prompt import convert
 from sightline.prompt.added import AddedToken
+from sightline.prompt.qwen_ranks import from_qwen_ranks
 from sightline.prompt.tokenizer import Tokenizer, TokenizerConfig, read_source
 
 # The class that reads tokenizer.json as it stands; others rebuild it by their own rules.
 SAVED_CLASS = "PreTrainedTokenizerFast"
+INSTRUCTION = "qformer_tokenizer"
 NOT_KEPT = ("auto_map", "legacy", "name_or_path", "tokenizer_class", "tokenizer_file")
 LISTS = (
     "added_tokens_decoder",
@@ -29,10 +31,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder: tokenizer.json, or an old form that is converted.
 
     Old forms: SentencePiece `tokenizer.model`, GPT-2's or Qwen2's vocab.json and merges.txt (as
-    `tokenizer_class` says). `.tiktoken` files need a pattern: `convert.from_tiktoken`.
+    `tokenizer_class` says), Qwen's qwen.tiktoken. Other `.tiktoken` files need a pattern:
+    `convert.from_tiktoken`.
     Raises PromptError where there is no tokenizer or a file is broken.
     """
-    config = read_config(folder)
+    config = replace(read_config(folder), instruction=_instruction(folder))
     if (path := folder / "tokenizer.json").is_file():
         return Tokenizer(_text(path), config)
     if (path := folder / "tokenizer.model").is_file():
@@ -43,6 +46,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         return Tokenizer(source, replace(config, named=names))
     if (path := folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         return Tokenizer(_from_merges(path, config), config)
+    if (path := folder / "qwen.tiktoken").is_file():
+        return Tokenizer(from_qwen_ranks(_bytes(path)), config)
     raise PromptError(
         str(folder), "has no tokenizer", "add tokenizer.json, tokenizer.model or vocab.json"
     )
@@ -59,8 +64,15 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "tokenizer.json", read_source(tokenizer.source) | {"added_tokens": added})
     _write(folder / "tokenizer_config.json", fields)
+    if config.instruction is not None:
+        save_tokenizer(config.instruction, folder / INSTRUCTION)
     if config.chat_template is not None:
         (folder / "chat_template.jinja").write_text(config.chat_template, encoding="utf-8")
+
+
+def _instruction(folder: Path) -> Tokenizer | None:
+    """InstructBLIP's second tokenizer, in a folder of its own."""
+    return load_tokenizer(folder / INSTRUCTION) if (folder / INSTRUCTION).is_dir() else None
 
 
 def read_config(folder: Path) -> TokenizerConfig:

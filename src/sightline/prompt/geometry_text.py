@@ -20,6 +20,9 @@ _QWEN = re.compile(
     r"<\|box_start\|>(?P<body>(?:(?!<\|).)*)(?P<end><\|box_end\|>)?",
     re.DOTALL,
 )
+_QWEN1 = re.compile(
+    r"(?:<ref>(?P<label>[^<]*)</ref>)?<box>(?P<body>[^<]*)(?P<end></box>)?", re.DOTALL
+)
 _QWEN_PAIRS = re.compile(
     rf"\s*\(\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\)(?:\s*,\s*\(\s*{_NUMBER}\s*,\s*{_NUMBER}\s*\))?\s*"
 )
@@ -27,7 +30,10 @@ _INTERNVL = re.compile(
     r"(?:<ref>(?P<label>[^<]*)</ref>)?<box>(?P<body>[^<]*)(?P<end></box>)?", re.DOTALL
 )
 _INTERNVL_LIST = re.compile(r"\s*\[\s*\[[^][]*\](?:\s*,\s*\[[^][]*\])*\s*\]\s*")
-_PALIGEMMA = re.compile(r"(?P<run>(?:<loc[^<>\s;]*>?)+)(?P<label>[^;<\n]*)")
+_COGVLM = re.compile(r"\[\[(?P<body>[-+\d.,;\s]*)(?P<end>\]\])?")
+_PALIGEMMA = re.compile(
+    r"(?P<run>(?:<loc[^<>\s;]*>?)+)(?P<mask>(?:<seg[^<>\s;]*>?)*)(?P<label>[^;<\n]*)"
+)
 _MOLMO = re.compile(r"<points?\b(?P<head>[^<>]*)(?P<end>>)?")
 _ATTRIBUTE = re.compile(r'([a-z]+)(\d*)\s*=\s*"([^"]*)"')
 
@@ -47,14 +53,18 @@ def find_geometry(text: str, style: GroundingStyle) -> Iterator[Found]:
     match style:
         case "percent" | "shikra":
             return _brackets(text)
+        case "cogvlm":
+            return _cogvlm(text)
+        case "qwen1":
+            return _paired(text, _QWEN1)
         case "qwen":
-            return _qwen(text)
+            return _paired(text, _QWEN)
         case "internvl":
             return _internvl(text)
         case "paligemma":
             return _paligemma(text)
-        case "pixels":
-            return _pixels(text)
+        case "pixels" | "json":
+            return _objects(text)
         case "molmo":
             return _molmo(text)
         case "none":
@@ -77,8 +87,20 @@ def _brackets(text: str) -> Iterator[Found]:
             yield _from_numbers(whole, numbers)
 
 
-def _qwen(text: str) -> Iterator[Found]:
-    for match in _QWEN.finditer(text):
+def _cogvlm(text: str) -> Iterator[Found]:
+    for match in _COGVLM.finditer(text):
+        if not match["end"]:
+            yield Found(match.group(), problem="is cut short")
+            continue
+        for inner in match["body"].split(";"):
+            if _NUMBERS.fullmatch(inner):
+                yield _from_numbers(match.group(), _numbers(inner))
+            else:
+                yield Found(match.group(), problem="is not a list of numbers")
+
+
+def _paired(text: str, form: re.Pattern[str]) -> Iterator[Found]:
+    for match in form.finditer(text):
         if not match["end"]:
             yield Found(match.group(), problem="is cut short")
         elif not _QWEN_PAIRS.fullmatch(match["body"]):
@@ -113,11 +135,13 @@ def _paligemma(text: str) -> Iterator[Found]:
         if not re.fullmatch(r"(?:<loc\d{4}>){4}", run):
             yield Found(run, problem="is not four <loc0000> tokens")
             continue
+        if not re.fullmatch(r"((<seg(0\d\d|1[01]\d|12[0-7])>){16})?", match["mask"]):
+            yield Found(run + match["mask"], problem="has a mask that is not 16 <seg000> tokens")
         y0, x0, y1, x1 = _numbers(run)
         yield Found(run, ((x0, y0), (x1, y1)), match["label"].strip() or None)
 
 
-def _pixels(text: str) -> Iterator[Found]:
+def _objects(text: str) -> Iterator[Found]:
     decoder = json.JSONDecoder()
     start = text.find("{")
     while start >= 0:

@@ -4,16 +4,21 @@
 |-----------|----------------------------------------------------|---------|
 | percent   | `[12, 30, 45, 60]`                                 | 1/100   |
 | shikra    | `[0.268,0.372,0.410,0.622]`                        | 1/1000  |
+| cogvlm    | `[[268,372,410,622]]` (three digits, up to 999)    | 1/1000  |
+| qwen1     | `<box>(268,372),(410,622)</box>`                   | 1/1000  |
 | qwen      | `<|box_start|>(268,372),(410,622)<|box_end|>`      | 1/1000  |
 | internvl  | `<box>[[268, 372, 410, 622]]</box>`                | 1/1000  |
 | paligemma | `<loc0381><loc0274><loc0637><loc0420>` (y first)   | 1/1024  |
 | pixels    | `{"bbox_2d": [90, 120, 300, 410], "label": "cup"}` | 1 pixel |
+| json      | the same in thousandths                            | 1/1000  |
 
-A point is one pair in the same form (`pixels`: `point_2d`); internvl and paligemma have none.
+A point is one pair in the same form (`pixels`, `json`: `point_2d`); internvl and paligemma have
+none. PaliGemma's mask codes, sixteen `<seg000>` to `<seg127>` behind a box, stay in the text.
 `molmo` has only points, in thousandths: `<point x="26.8" y="37.2" alt="cup">cup</point>`.
-Corners are x0 y0 x1 y1 unless said otherwise. Sources: Shikra (arXiv:2306.15195), Qwen2-VL
-(2409.12191), Qwen2.5-VL (2502.13923; `pixels`), InternVL (2404.16821), PaliGemma (2407.07726),
-Molmo (2409.17146).
+Corners are x0 y0 x1 y1 unless said otherwise. Sources: Shikra (arXiv:2306.15195), CogVLM
+(2311.03079), Qwen-VL (2308.12966; `qwen1`), Qwen2-VL (2409.12191), Qwen2.5-VL (2502.13923;
+`pixels`), Qwen3-VL (2511.21631; `json`), InternVL (2404.16821), PaliGemma (2407.07726), Molmo
+(2409.17146).
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from sightline.spec.prompt import GroundingStyle
 
 PALIGEMMA_BINS = 1024
 _BREAKS: dict[GroundingStyle, tuple[str, ...]] = {
+    "qwen1": ("<",),
     "qwen": ("<|",),
     "internvl": ("<",),
     "paligemma": (";", "<", "\n"),
@@ -66,6 +72,10 @@ def write_box(box: Box, size: Size, style: GroundingStyle, *, frame: Size | None
             return _named(box.label, f"[{x0}, {y0}, {x1}, {y1}]")
         case "shikra":
             return _named(box.label, f"[{x0},{y0},{x1},{y1}]")
+        case "cogvlm":
+            return _named(box.label, f"[[{x0:0>3},{y0:0>3},{x1:0>3},{y1:0>3}]]")
+        case "qwen1":
+            return _qwen1(box.label, f"({x0},{y0}),({x1},{y1})")
         case "qwen":
             return _qwen(box.label, f"({x0},{y0}),({x1},{y1})")
         case "internvl":
@@ -74,7 +84,7 @@ def write_box(box: Box, size: Size, style: GroundingStyle, *, frame: Size | None
         case "paligemma":
             places = "".join(f"<loc{int(value):04}>" for value in (y0, x0, y1, x1))
             return places if box.label is None else f"{places} {box.label}"
-        case "pixels":
+        case "pixels" | "json":
             return _json("bbox_2d", (x0, y0, x1, y1), box.label)
         case "molmo" | "none":
             raise _no_such("box", style)
@@ -94,9 +104,13 @@ def write_point(
             return _named(point.label, f"[{x}, {y}]")
         case "shikra":
             return _named(point.label, f"[{x},{y}]")
+        case "cogvlm":
+            return _named(point.label, f"[[{x:0>3},{y:0>3}]]")
+        case "qwen1":
+            return _qwen1(point.label, f"({x},{y})")
         case "qwen":
             return _qwen(point.label, f"({x},{y})")
-        case "pixels":
+        case "pixels" | "json":
             return _json("point_2d", (x, y), point.label)
         case "molmo":
             label = point.label or ""
@@ -131,17 +145,23 @@ def read_geometry(
     return Geometry(tuple(boxes), tuple(points), tuple(problems))
 
 
+def counts_padding(style: GroundingStyle) -> bool:
+    """Whether numbers are fractions of the square that a picture is padded to, where it is: give
+    the functions above the size and the places of that (Shikra)."""
+    return style == "shikra"
+
+
 def style_tokens(style: GroundingStyle) -> tuple[str, ...]:
     """The added tokens of a style, which content may spell and decoding has to keep."""
     match style:
         case "qwen":
             tags = ("object_ref_start", "object_ref_end", "box_start", "box_end")
             return tuple(f"<|{tag}|>" for tag in tags)
-        case "internvl":
+        case "internvl" | "qwen1":
             return ("<ref>", "</ref>", "<box>", "</box>")
         case "paligemma":
             return tuple(f"<loc{value:04}>" for value in range(PALIGEMMA_BINS))
-        case "none" | "percent" | "shikra" | "pixels" | "molmo":
+        case "none" | "percent" | "shikra" | "cogvlm" | "pixels" | "json" | "molmo":
             return ()
         case _:
             assert_never(style)
@@ -165,8 +185,10 @@ class _Scale:
                 return cls(size, (100, 100))
             case "shikra":
                 return cls(size, (1, 1), decimals=3)
-            case "qwen" | "internvl":
+            case "qwen1" | "qwen" | "json" | "internvl":
                 return cls(size, (1000, 1000))
+            case "cogvlm":
+                return cls(size, (1000, 1000), largest=(999, 999))
             case "paligemma":
                 last = (PALIGEMMA_BINS - 1,) * 2
                 return cls(size, (PALIGEMMA_BINS,) * 2, largest=last)
@@ -179,7 +201,7 @@ class _Scale:
                 assert_never(style)
 
     def write(self, x: float, y: float) -> tuple[str, str]:
-        """The nearest numbers; PaliGemma's last bin stands for the far edge, too."""
+        """The nearest numbers; the last bin of CogVLM and PaliGemma is the far edge, too."""
         last = self.largest or self.full
         return (
             self._nearest(x / self.size.width * self.full[0], last[0]),
@@ -223,6 +245,11 @@ def _check_label(label: str | None, style: GroundingStyle) -> None:
 
 def _named(label: str | None, numbers: str) -> str:
     return numbers if label is None else f"{label} {numbers}"
+
+
+def _qwen1(label: str | None, pairs: str) -> str:
+    ref = "" if label is None else f"<ref>{label}</ref>"
+    return f"{ref}<box>{pairs}</box>"
 
 
 def _qwen(label: str | None, pairs: str) -> str:

@@ -48,14 +48,14 @@ class Occurrence(NamedTuple):
 
 
 class Marks:
-    """An opening and a closing mark for each leaf, and one mark for each picture."""
+    """An opening and a closing mark for each leaf, and one mark for each picture or clip."""
 
-    def __init__(self, leaves: Sequence[Leaf], num_images: int, others: Iterable[str]) -> None:
+    def __init__(self, leaves: Sequence[Leaf], num_media: int, others: Iterable[str]) -> None:
         """`others`: further texts whose characters are not to be used (the template)."""
         self._leaves = leaves
         used = {char for leaf in leaves for char in leaf.text}.union(*others)
-        self._first = _free_run({ord(char) for char in used}, 2 * len(leaves) + num_images)
-        self._last = self._first + 2 * len(leaves) + num_images
+        self._first = _free_run({ord(char) for char in used}, 2 * len(leaves) + num_media)
+        self._last = self._first + 2 * len(leaves) + num_media
         self.space = next((char for char in SPACES if char not in used), None)
         self._any = re.compile(f"[{chr(self._first)}-{chr(self._last)}]")
 
@@ -72,12 +72,13 @@ class Marks:
         lead, trail = (self.space if part else "" for part in (leaf.lead, leaf.trail))
         return lead + self._wrapped(index) + trail
 
-    def image(self, index: int) -> str:
-        """The mark of a picture."""
+    def media(self, index: int) -> str:
+        """The mark of a picture or clip."""
         return chr(self._first + 2 * len(self._leaves) + index)
 
-    def unmark(self, text: str, image_text: str) -> tuple[str, list[Occurrence]]:
-        """The text without marks, pictures as `image_text`, and where each core stands.
+    def unmark(self, text: str, media: Sequence[str]) -> tuple[str, list[Occurrence]]:
+        """The text without marks, pictures and clips as `media` names them, and where each core
+        stands.
 
         Raises PromptError where a core is changed, torn apart or lost.
         """
@@ -90,9 +91,10 @@ class Marks:
             size += mark.start() - position
             position = mark.end()
             index, closes = divmod(ord(mark.group()) - self._first, 2)
-            if ord(mark.group()) >= self._first + 2 * len(self._leaves):
-                pieces.append(image_text)
-                size += len(image_text)
+            item = ord(mark.group()) - self._first - 2 * len(self._leaves)
+            if item >= 0:
+                pieces.append(media[item])
+                size += len(media[item])
             elif not closes and opened is None:
                 opened = index, size
             elif closes and opened is not None and opened[0] == index:

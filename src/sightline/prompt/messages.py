@@ -30,19 +30,37 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class VideoPart:
-    """A clip: path, bytes or frames."""
+    """A clip: path, bytes or frames; `fps` is the rate of frames, which cannot say it."""
 
     source: object
+    fps: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentPart:
-    """A document of pages: path or bytes."""
+    """A document of pages: path or bytes.
+
+    Pages `first` to `last`, from 1, are drawn at `dpi` dots per inch, or at fewer so that they take
+    at most `budget` visual tokens.
+    """
 
     source: object
+    dpi: float | None = None
+    first: int = 1
+    last: int | None = None
+    budget: int | None = None
 
 
-MediaPart = ImagePart | VideoPart | DocumentPart
+@dataclass(frozen=True, slots=True)
+class FramesPart:
+    """A clip that a model reads as `count` pictures: the words that stand for it, placeholders in
+    them. Only `clip_words` makes one: they are the template's words and not content."""
+
+    words: str
+    count: int
+
+
+MediaPart = ImagePart | VideoPart | DocumentPart | FramesPart
 Part = TextPart | MediaPart
 
 
@@ -69,7 +87,8 @@ def parse_messages(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]
 
     Parts: `{"type": "text", "text"}`, `{"type": "image" | "video" | "document", ...}` with exactly
     one of a key named as the type (path, bytes, PIL image, array), `path`, `url` (a data URI) or
-    `base64`, and OpenAI's `{"type": "image_url", "image_url": {"url"} | str}`.
+    `base64`, and OpenAI's `{"type": "image_url", "image_url": {"url"} | str}`. A video may have
+    `fps` beside it, a document `dpi`, `first`, `last` and `budget`.
 
     Raises PromptError, naming the place, for no messages, an unknown role, key or part type, a
     missing or wrong value, and a message without words or media.
@@ -116,11 +135,13 @@ def _part(part: object, field: str) -> Part:
             keys = _mapping(part, field, required=("type", "text"), allowed=("type", "text"))
             return TextPart(_words(keys["text"], f"{field}.text"))
         case "image":
-            return ImagePart(_source(part, "image", field))
+            return ImagePart(*_media(part, "image", field))
         case "video":
-            return VideoPart(_source(part, "video", field))
+            return VideoPart(*_media(part, "video", field, fps=float))
         case "document":
-            return DocumentPart(_source(part, "document", field))
+            options = {"dpi": float, "first": int, "last": int, "budget": int}
+            source, dpi, first, last, budget = _media(part, "document", field, **options)
+            return DocumentPart(source, dpi, 1 if first is None else first, last, budget)
         case "image_url":
             return ImagePart(_image_url(part, field))
     raise PromptError(
@@ -128,10 +149,25 @@ def _part(part: object, field: str) -> Part:
     )
 
 
-def _source(part: object, kind: str, field: str) -> object:
-    """The one source that the part names."""
+def _media(part: object, kind: str, field: str, **options: type) -> tuple[Any, ...]:
+    """The one source that the part names, and its numbers (None for those left out)."""
     ways = (kind, "path", "url", "base64")
-    keys = _mapping(part, field, required=("type",), allowed=("type", *ways))
+    keys = _mapping(part, field, required=("type",), allowed=("type", *ways, *options))
+    numbers = [_number(keys.get(name), of, f"{field}.{name}") for name, of in options.items()]
+    return _source(keys, ways, field), *numbers
+
+
+def _number(value: object, of: type, field: str) -> Any:
+    if value is None:
+        return None
+    fits = isinstance(value, int | float) if of is float else isinstance(value, int)
+    if not fits or isinstance(value, bool) or not 0 < value < float("inf"):  # type: ignore[operator]
+        what = "a number" if of is float else "a whole number"
+        raise PromptError(field, f"is {value!r:.60}", f"give {what} over 0")
+    return value
+
+
+def _source(keys: Mapping[str, Any], ways: Sequence[str], field: str) -> object:
     given = [way for way in ways if keys.get(way) is not None]
     if len(given) != 1:
         found = " and ".join(given) or "no source"

@@ -1,7 +1,7 @@
 """Conversation formats that ship with us, as Jinja sources that take strings and parts.
 
-Pictures stand where their parts stand, each followed by a newline (LLaVA's habit); `vicuna` puts
-them before the words, as llava-1.5-hf does.
+Pictures and clips stand where their parts stand, each followed by a newline (LLaVA's habit);
+`vicuna` puts them before the words, as llava-1.5-hf does.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from sightline.prompt.gemma_templates import GEMMA, GEMMA3, PALIGEMMA
+from sightline.prompt.template_macros import ALTERNATE, SAY, TAKE_SYSTEM
 from sightline.spec.prompt import BuiltinTemplate, JinjaTemplate, TemplateSpec
 
 
@@ -52,6 +54,11 @@ def builtin(spec: BuiltinTemplate) -> Builtin:
         case "gemma":
             turns = ("<start_of_turn>", "<end_of_turn>")
             return Builtin(GEMMA, turns, stop="<end_of_turn>")
+        case "gemma3":
+            turns = ("<start_of_turn>", "<end_of_turn>")
+            return Builtin(GEMMA3, turns, stop="<end_of_turn>")
+        case "paligemma":
+            return Builtin(PALIGEMMA)
         case "phi":
             return Builtin(PHI, plain_roles=True)
         case "plain":
@@ -60,36 +67,9 @@ def builtin(spec: BuiltinTemplate) -> Builtin:
             assert_never(spec.name)
 
 
-_SAY = """\
-{%- macro say(content) -%}
-{%- if content is string -%}
-    {{- content -}}
-{%- else -%}
-    {%- for part in content -%}
-        {%- if part.type == 'text' -%}
-            {{- part.text -}}
-        {%- elif part.type == 'image' -%}
-            {{- image_token + '\\n' -}}
-        {%- endif -%}
-    {%- endfor -%}
-{%- endif -%}
-{%- endmacro -%}
-"""
-
-_ALTERNATE = """\
-    {%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}
-        {{- raise_exception('roles must alternate user/assistant/user/assistant/...') -}}
-    {%- endif -%}
-"""
-
-_TAKE_SYSTEM = """\
-{%- set system = messages[0].content if messages[0].role == 'system' else none -%}
-{%- set turns = messages if system is none else messages[1:] -%}
-"""
-
 # OpenAI's ChatML, as Qwen and Yi use it.
 CHATML = (
-    _SAY
+    SAY
     + """\
 {%- for message in messages -%}
     {{- '<|im_start|>' + message.role + '\\n' + say(message.content) + '<|im_end|>\\n' -}}
@@ -102,7 +82,7 @@ CHATML = (
 
 # llava-hf/llava-1.5-7b-hf, with the </s> after answers that LLaVA was trained with.
 VICUNA = (
-    _SAY
+    SAY
     + """\
 {%- for message in messages -%}
     {%- if message.role != 'system' -%}
@@ -111,7 +91,7 @@ VICUNA = (
     {%- if message.content is string -%}
         {{- message.content -}}
     {%- else -%}
-        {{- say(message.content | selectattr('type', 'equalto', 'image')) -}}
+        {{- say(message.content | rejectattr('type', 'equalto', 'text')) -}}
         {%- for part in message.content | selectattr('type', 'equalto', 'text') -%}
             {{- ' ' if not loop.first else '' -}}
             {{- part.text -}}
@@ -127,12 +107,12 @@ VICUNA = (
 
 # meta-llama/Llama-2-7b-chat-hf.
 LLAMA2 = (
-    _SAY
-    + _TAKE_SYSTEM
+    SAY
+    + TAKE_SYSTEM
     + """\
 {%- for message in turns -%}
 """
-    + _ALTERNATE
+    + ALTERNATE
     + """\
     {%- if message.role == 'user' -%}
         {%- set words = say(message.content) -%}
@@ -150,7 +130,7 @@ LLAMA2 = (
 
 # meta-llama/Meta-Llama-3-8B-Instruct.
 LLAMA3 = (
-    _SAY
+    SAY
     + """\
 {{- bos_token -}}
 {%- for message in messages -%}
@@ -165,13 +145,13 @@ LLAMA3 = (
 
 # mistralai/Mistral-7B-Instruct-v0.2; a system prompt opens the first question.
 MISTRAL = (
-    _SAY
-    + _TAKE_SYSTEM
+    SAY
+    + TAKE_SYSTEM
     + """\
 {{- bos_token -}}
 {%- for message in turns -%}
 """
-    + _ALTERNATE
+    + ALTERNATE
     + """\
     {%- if message.role == 'user' -%}
         {{- '[INST] ' -}}
@@ -186,30 +166,9 @@ MISTRAL = (
 """
 )
 
-# google/gemma-7b-it.
-GEMMA = (
-    _SAY
-    + """\
-{{- bos_token -}}
-{%- if messages[0].role == 'system' -%}
-    {{- raise_exception('System role not supported') -}}
-{%- endif -%}
-{%- for message in messages -%}
-"""
-    + _ALTERNATE
-    + """\
-    {%- set role = 'model' if message.role == 'assistant' else message.role -%}
-    {{- '<start_of_turn>' + role + '\\n' + say(message.content) | trim + '<end_of_turn>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-    {{- '<start_of_turn>model\\n' -}}
-{%- endif -%}
-"""
-)
-
 # The format of the microsoft/phi-2 card, with eos after answers.
 PHI = (
-    _SAY
+    SAY
     + """\
 {%- for message in messages -%}
     {%- if message.role == 'assistant' -%}
@@ -232,8 +191,8 @@ PLAIN = """\
         {{- message.content -}}
         {%- set said = true -%}
     {%- else -%}
-        {%- for part in message.content | selectattr('type', 'equalto', 'image') -%}
-            {{- image_token -}}
+        {%- for part in message.content | rejectattr('type', 'equalto', 'text') -%}
+            {{- image_token if part.type == 'image' else video_token -}}
         {%- endfor -%}
         {%- set said = message.content | selectattr('type', 'equalto', 'text') | list -%}
         {%- for part in said -%}

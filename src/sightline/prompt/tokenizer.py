@@ -35,7 +35,8 @@ class TokenizerConfig:
 
     `named`: bos_token, eos_token, pad_token, ... as templates see them; `special`: further control
     tokens; `added`: tokens that tokenizer.json lacks or whose flags are other here; `other`: the
-    rest of tokenizer_config.json, kept for saving.
+    rest of tokenizer_config.json, kept for saving; `instruction`: the tokenizer of a connector that
+    reads the user's words.
     """
 
     named: dict[str, str] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class TokenizerConfig:
     added: tuple[AddedToken, ...] = ()
     chat_template: str | None = None
     other: dict[str, Any] = field(default_factory=dict)
+    instruction: Tokenizer | None = None
 
 
 class Tokenizer:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from sightline.core.geometry import Size
+from sightline.resolution.count import features
 from sightline.resolution.frames import Group
-from sightline.resolution.layout import Canvas, View
-from sightline.spec import FixedSpec
+from sightline.resolution.layout import Canvas, Learned, Segment, View
+from sightline.spec import FixedSpec, ModelSpec
 
 
 def view(policy: FixedSpec, picture: Size, frames: Group) -> View:
@@ -27,6 +29,15 @@ def view(policy: FixedSpec, picture: Size, frames: Group) -> View:
             return View(0, _centred_on_square(picture), square, Canvas(square), frames)
         case _:
             assert_never(policy.fit)
+
+
+def segments(spec: ModelSpec, policy: FixedSpec, views: Sequence[View]) -> tuple[Segment, ...]:
+    """The tokens of each view, between the learned vectors where the policy has them."""
+    runs = [features(spec, view, i, i) for i, view in enumerate(views)]
+    if policy.ends is None:
+        return tuple(runs)
+    first, last = policy.ends
+    return tuple(s for run in runs for s in (Learned(first), run, Learned(last)))
 
 
 def _shortest_edge(picture: Size, edge: int) -> Size:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sightline.core.geometry import Grid, Size
+from sightline.spec.resolution import PoolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,10 @@ class View:
 
     original -> (pad or cut to `before`) -> resize to `resized` -> (pad or cut to `window`)
 
+    `steps` are sizes that it is resized to on the way to `resized`, each rounded to uint8.
+
     An encoder that reads several frames at once gets as many; a picture is its own next frame.
+    `pool` makes fewer tokens of it.
     """
 
     media: int
@@ -34,6 +38,8 @@ class View:
     resized: Size
     window: Canvas
     frames: tuple[int, ...] = (0,)
+    pool: PoolSpec | None = None
+    steps: tuple[Size, ...] = ()
 
     @property
     def size(self) -> Size:
@@ -44,12 +50,13 @@ class View:
 class Stitch:
     """How the visual tokens of `tiles` views, row-major, become one sheet.
 
-    They are set side by side; the cells `kept` from (`top`, `left`) on remain (the rest showed
-    padding), and are scaled bilinearly where the grid of the segment is another. The learned
-    vector `row_end` follows every row.
+    Each view has `tile` of them. They are set side by side; the cells `kept` from (`top`, `left`)
+    on remain (the rest showed padding), and are scaled bilinearly where the grid of the segment is
+    another. The learned vector `row_end` follows every row.
     """
 
     tiles: Grid
+    tile: Grid
     kept: Grid
     top: int = 0
     left: int = 0
@@ -62,7 +69,8 @@ class Features:
 
     `grid` is what they form (one row where they form none). Its area is `tokens`, less the ends of
     rows, and less a class token where the encoder keeps it. `time` is the place of the run on the
-    time axis of its media.
+    time axis of its media. The last `padding` tokens show no part of the view. A run that is only
+    a part of its view begins with the view's token `start`.
     """
 
     view: int
@@ -70,6 +78,8 @@ class Features:
     grid: Grid
     time: int = 0
     stitch: Stitch | None = None
+    padding: int = 0
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +108,11 @@ Segment = Features | Learned | Text
 class MediaLayout:
     """One media item in the sequence: an atomic run of segments.
 
-    `memory_tokens` are rows kept outside the sequence for cross-attention.
+    `memory` are runs kept outside the sequence for cross-attention.
     """
 
     segments: tuple[Segment, ...]
-    memory_tokens: int = 0
+    memory: tuple[Features | Learned, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -114,13 +124,24 @@ class MediaLayout:
         """Those that come from the connector or are learned."""
         return sum(s.tokens for s in self.segments if not isinstance(s, Text))
 
+    @property
+    def memory_tokens(self) -> int:
+        """Rows outside the sequence."""
+        return sum(segment.tokens for segment in self.memory)
+
 
 @dataclass(frozen=True, slots=True)
 class VisualLayout:
-    """All media of a conversation, in order; `views` are numbered across media."""
+    """All media of a conversation, in order; `views` are numbered across media.
+
+    `sources` is given where a clip is read as pictures, each an item of `media`: for each item the
+    number of the picture or clip that it comes from. `notes` say what a budget has changed.
+    """
 
     views: tuple[View, ...]
     media: tuple[MediaLayout, ...]
+    sources: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -139,6 +160,6 @@ class VisualLayout:
         return tuple(sorted({f for v in self.views if v.media == media for f in v.frames}))
 
     def features(self) -> Iterable[Features]:
-        """Feature runs in sequence order."""
+        """Feature runs in the order of sequence or memory."""
         for item in self.media:
-            yield from (s for s in item.segments if isinstance(s, Features))
+            yield from (s for s in (*item.segments, *item.memory) if isinstance(s, Features))

@@ -1,21 +1,60 @@
 """The design space, without torch: every published model is a point in it."""
 
-from sightline.spec.connector import ConnectorSpec, LinearSpec, MlpSpec
-from sightline.spec.fusion import FusionSpec, InSequenceSpec, InterleaveSpec
+from sightline.spec.connector import (
+    ConnectorSpec,
+    LinearSpec,
+    MergerSpec,
+    MlpSpec,
+    PatchMergerSpec,
+    PixelShuffleSpec,
+    PooledSpec,
+    ResamplerSpec,
+)
+from sightline.spec.fusion import (
+    CrossAttentionSpec,
+    DeepStackSpec,
+    FusionSpec,
+    InSequenceSpec,
+    InterleaveSpec,
+)
 from sightline.spec.language import AttentionSpec, DecoderSpec, LanguageSpec, MlpBlockSpec, RopeSpec
 from sightline.spec.layers import Activation, LayerNormSpec, NormSpec, RmsNormSpec
 from sightline.spec.model import ModelSpec
-from sightline.spec.prompt import BuiltinTemplate, ImageTokenSpec, JinjaTemplate, PromptSpec
-from sightline.spec.resolution import FixedSpec, FramesSpec, PixelSpec, ResolutionSpec
-from sightline.spec.vision import ModuleSpec, VisionSpec, VitSpec
+from sightline.spec.prompt import (
+    BuiltinTemplate,
+    FrameTextSpec,
+    ImageTokenSpec,
+    JinjaTemplate,
+    PromptSpec,
+)
+from sightline.spec.resolution import (
+    AnyresSpec,
+    CanvasSpec,
+    FixedSpec,
+    FramesSpec,
+    LongestEdgeSpec,
+    NativeSpec,
+    PixelSpec,
+    ResolutionSpec,
+    RowTagsSpec,
+    RowTilingSpec,
+    TilingSpec,
+)
+from sightline.spec.vision import CnnSpec, ModuleSpec, TiledVitSpec, VisionSpec, VitSpec
 
 __all__ = [
     "Activation",
+    "AnyresSpec",
     "AttentionSpec",
     "BuiltinTemplate",
+    "CanvasSpec",
+    "CnnSpec",
     "ConnectorSpec",
+    "CrossAttentionSpec",
     "DecoderSpec",
+    "DeepStackSpec",
     "FixedSpec",
+    "FrameTextSpec",
     "FramesSpec",
     "FusionSpec",
     "ImageTokenSpec",
@@ -25,16 +64,27 @@ __all__ = [
     "LanguageSpec",
     "LayerNormSpec",
     "LinearSpec",
+    "LongestEdgeSpec",
+    "MergerSpec",
     "MlpBlockSpec",
     "MlpSpec",
     "ModelSpec",
     "ModuleSpec",
+    "NativeSpec",
     "NormSpec",
+    "PatchMergerSpec",
+    "PixelShuffleSpec",
     "PixelSpec",
+    "PooledSpec",
     "PromptSpec",
+    "ResamplerSpec",
     "ResolutionSpec",
     "RmsNormSpec",
     "RopeSpec",
+    "RowTagsSpec",
+    "RowTilingSpec",
+    "TiledVitSpec",
+    "TilingSpec",
     "VisionSpec",
     "VitSpec",
 ]

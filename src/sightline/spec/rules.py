@@ -10,6 +10,7 @@ other way it saves; every tensor on both sides must be claimed.
 | Fuse      | one tensor                           | several, its rows dealt by groups |
 | Split     | several tensors                      | one, their rows stacked           |
 | Reshape   | leading axes of size one             | without them                      |
+| FrameKernel | [out, 3, frames, …]               | [out, 3 · frames, …], frame by frame |
 | Transpose | [in, out]                            | [out, in]                         |
 | Grow      | fewer rows                           | more rows, the new ones initialised |
 | Drop      | no weight of the model               | nothing                           |
@@ -18,15 +19,14 @@ other way it saves; every tensor on both sides must be claimed.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sightline.core.errors import WeightError
+from sightline.spec.patterns import compiled, names_of
 
 Shape = tuple[int, ...]
-Fields = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,16 @@ class Transpose:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameKernel:
+    """A kernel over `frames` frames: [out, colours, frames, …] on disk, [out, frames · colours, …]
+    here."""
+
+    disk: str
+    ours: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class Grow:
     """Ours has more rows than the `rows` on disk; saving by this rule cuts them off again."""
 
@@ -99,7 +109,7 @@ class Drop:
     why: str
 
 
-Kept = Rename | Fuse | Split | Reshape | Transpose | Grow
+Kept = Rename | Fuse | Split | Reshape | FrameKernel | Transpose | Grow
 Rule = Kept | Drop
 
 
@@ -121,6 +131,8 @@ class Step:
                 return ((1,) * lead + first,)
             case Transpose():
                 return (first[::-1],)
+            case FrameKernel(frames=frames):
+                return ((first[0], first[1] // frames, frames, *first[2:]),)
             case Grow(rows=rows):
                 return ((rows, *first[1:]),)
             case Split(rows=rows):
@@ -163,7 +175,7 @@ def resolve(
     if disk is None:
         return Resolved(steps)
     claimed = {name for step in steps for name in step.disk}
-    drops = [(_compile(rule.disk), rule.why) for rule in rules if isinstance(rule, Drop)]
+    drops = [(compiled(rule.disk), rule.why) for rule in rules if isinstance(rule, Drop)]
     rest = [name for name in sorted(disk) if name not in claimed]
     dropped = {name: why for name in rest for pattern, why in drops if pattern.fullmatch(name)}
     left_over = [name for name in rest if name not in dropped]
@@ -180,7 +192,7 @@ def grow(rules: Iterable[Rule], rows: int, *names: str) -> tuple[Rule, ...]:
     """The same rules, with our tensors `names` having more than the `rows` rows on disk."""
     grown = tuple(
         Grow(rule.disk, rule.ours, rows)
-        if isinstance(rule, Rename) and any(_compile(rule.ours).fullmatch(n) for n in names)
+        if isinstance(rule, Rename) and any(compiled(rule.ours).fullmatch(n) for n in names)
         else rule
         for rule in rules
     )
@@ -189,7 +201,7 @@ def grow(rules: Iterable[Rule], rows: int, *names: str) -> tuple[Rule, ...]:
 
 def matches(pattern: str, name: str) -> bool:
     """Whether `name` is an instance of `pattern`."""
-    return _compile(pattern).fullmatch(name) is not None
+    return compiled(pattern).fullmatch(name) is not None
 
 
 def _under(rule: Rule, disk: str, ours: str) -> Rule:
@@ -200,32 +212,15 @@ def _under(rule: Rule, disk: str, ours: str) -> Rule:
             return replace(rule, disk=disk + rule.disk, ours=tuple(ours + n for n in rule.ours))
         case Split():
             return replace(rule, disk=tuple(disk + n for n in rule.disk), ours=ours + rule.ours)
-        case Rename() | Reshape() | Transpose() | Grow():
+        case Rename() | Reshape() | FrameKernel() | Transpose() | Grow():
             return replace(rule, disk=disk + rule.disk, ours=ours + rule.ours)
         case _:
             assert_never(rule)
 
 
-_KINDS = {"i": r"\d+", "j": r"\d+", "p": r"[^.]+", "any": r".+"}
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", pattern)
-    groups = (
-        re.escape(part) if at % 2 == 0 else f"(?P<{part}>{_KINDS[part]})"
-        for at, part in enumerate(parts)
-    )
-    return re.compile("".join(groups))
-
-
-def _names(patterns: str | tuple[str, ...], fields: Fields) -> tuple[str, ...]:
-    each = (patterns,) if isinstance(patterns, str) else patterns
-    return tuple(pattern.format_map(fields) for pattern in each)
-
-
 def _steps(rules: list[Kept], ours: Collection[str]) -> tuple[Step, ...]:
     heads = [
-        (_compile(rule.ours if isinstance(rule.ours, str) else rule.ours[0]), rule)
+        (compiled(rule.ours if isinstance(rule.ours, str) else rule.ours[0]), rule)
         for rule in rules
     ]
     steps: dict[Step, None] = {}
@@ -234,7 +229,7 @@ def _steps(rules: list[Kept], ours: Collection[str]) -> tuple[Step, ...]:
         for pattern, rule in heads:
             if found := pattern.fullmatch(name):
                 fields = found.groupdict()
-                step = Step(rule, _names(rule.disk, fields), _names(rule.ours, fields))
+                step = Step(rule, names_of(rule.disk, fields), names_of(rule.ours, fields))
                 _claim(step, filled)
                 steps[step] = None
     _refuse_unruled(ours, filled)

@@ -20,10 +20,11 @@ class PartRow:
 
 
 def apply(model: Vlm, stage: StageSpec) -> tuple[PartRow, ...]:
-    """Set requires_grad part by part; returns the table."""
+    """Set requires_grad part by part; returns the table. Learned vectors of the layout train with
+    the connector."""
     parts: dict[Part, nn.Module] = {
         "vision": model.vision,
-        "connector": model.connector,
+        "connector": nn.ModuleList([model.connector, model.learned]),
         "language": model.language,
     }
     rows = []

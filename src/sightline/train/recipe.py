@@ -17,6 +17,7 @@ from sightline.model.vlm import Vlm
 from sightline.prompt.files import load_tokenizer
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.spec.connector import ConnectorSpec
+from sightline.spec.fusion import FusionSpec
 from sightline.spec.model import ModelSpec
 from sightline.spec.resolution import ResolutionSpec
 from sightline.spec.train import TrainSpec
@@ -35,6 +36,7 @@ class Between(Spec):
 
     resolution: ResolutionSpec | None = None
     connector: ConnectorSpec | None = None
+    fusion: FusionSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Recipe:
             language=self._source(language.pop("from")),
             connector=between.connector,
             resolution=between.resolution,
+            fusion=between.fusion,
             dtype=train.dtype,
             seed=train.seed,
             **vision,

@@ -77,20 +77,27 @@ def _rendered(resized: Sequence[Tensor], view: View, pixels: PixelSpec) -> Tenso
 
 
 def mean_colour(pixels: PixelSpec) -> Rgb:
-    """The colour of letterboxes: the mean, cut to whole numbers as LLaVA does."""
+    """The mean, cut to whole numbers as LLaVA does: the colour of letterboxes unless one is set."""
     red, green, blue = (int(value * 255) for value in pixels.mean)
     return red, green, blue
 
 
 def _resized(picture_HWC: Tensor, view: View, pixels: PixelSpec) -> Tensor:
-    laid_HWC = _laid(picture_HWC, view.before, mean_colour(pixels))
-    if view.resized == view.before.size:
-        return laid_HWC
+    _check_reached(picture_HWC, view.before)
+    laid_HWC = _laid(picture_HWC, view.before, pixels.around or mean_colour(pixels))
+    for size in (*view.steps, view.resized):
+        laid_HWC = _resize(laid_HWC, size, pixels)
+    return laid_HWC
+
+
+def _resize(picture_HWC: Tensor, size: Size, pixels: PixelSpec) -> Tensor:
+    if picture_HWC.shape[:2] == (size.height, size.width):
+        return picture_HWC
     match pixels.backend:
         case "torch":
-            return _resize_torch(laid_HWC, view.resized, pixels)
+            return _resize_torch(picture_HWC, size, pixels)
         case "pillow":
-            return _resize_pillow(laid_HWC, view.resized, pixels)
+            return _resize_pillow(picture_HWC, size, pixels)
         case _:
             assert_never(pixels.backend)
 
@@ -123,24 +130,32 @@ def _normalise(picture_hwC: Tensor, pixels: PixelSpec, out_Chw: Tensor) -> None:
 
 
 def _laid(picture_HWC: Tensor, canvas: Canvas, background: Rgb) -> Tensor:
-    """The picture on its canvas: a view of it where the canvas lies inside, else a new surface."""
+    """The picture on its canvas: a view of it where the canvas lies inside, else a new surface,
+    all background where the picture does not reach it."""
     rows, columns, _ = picture_HWC.shape
     height, width = canvas.size.height, canvas.size.width
     top, bottom = max(0, -canvas.y), min(rows, height - canvas.y)
     left, right = max(0, -canvas.x), min(columns, width - canvas.x)
-    if bottom <= top or right <= left:
+    part_HWC = picture_HWC[top : max(top, bottom), left : max(left, right)]
+    if part_HWC.shape[:2] == (height, width):
+        return part_HWC
+    surface_HWC = torch.tensor(background, dtype=torch.uint8).repeat(height, width, 1)
+    if part_HWC.numel() == 0:
+        return surface_HWC
+    y, x = top + canvas.y, left + canvas.x
+    surface_HWC[y : y + bottom - top, x : x + right - left] = part_HWC
+    return surface_HWC
+
+
+def _check_reached(picture_HWC: Tensor, canvas: Canvas) -> None:
+    rows, columns, _ = picture_HWC.shape
+    height, width = canvas.size.height, canvas.size.width
+    if not (-rows < canvas.y < height and -columns < canvas.x < width):
         raise PictureError(
             "picture",
             f"of {columns} × {rows} pixels lies outside its canvas",
             "render the picture that the layout was made for",
         )
-    part_HWC = picture_HWC[top:bottom, left:right]
-    if part_HWC.shape[:2] == (height, width):
-        return part_HWC
-    surface_HWC = torch.tensor(background, dtype=torch.uint8).repeat(height, width, 1)
-    y, x = top + canvas.y, left + canvas.x
-    surface_HWC[y : y + bottom - top, x : x + right - left] = part_HWC
-    return surface_HWC
 
 
 def _checked(picture: object) -> Tensor:
@@ -170,8 +185,8 @@ def _frames(picture: Pixels, view: View, layout: VisualLayout) -> list[Tensor]:
     return [_checked(picture[place[frame]]) for frame in view.frames]
 
 
-def _resize_key(view: View) -> tuple[int, tuple[int, ...], Canvas, Size]:
-    return view.media, view.frames, view.before, view.resized
+def _resize_key(view: View) -> tuple[int, tuple[int, ...], Canvas, tuple[Size, ...]]:
+    return view.media, view.frames, view.before, (*view.steps, view.resized)
 
 
 def _check_counts(pictures: Sequence[Pixels], layout: VisualLayout) -> None:

@@ -4,55 +4,82 @@
 
 from __future__ import annotations
 
-import itertools
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sightline.core.geometry import Grid
 from sightline.nn.attention import attend
 from sightline.nn.linear import Joint, Linear
 from sightline.nn.masks import BoundMask
 from sightline.nn.mlp import GatedMlp, PlainMlp
-from sightline.nn.norm import LayerNorm
+from sightline.nn.norm import RmsNorm, build_norm
+from sightline.nn.rope import Rotary
+from sightline.spec.layers import RmsNormSpec
 from sightline.spec.vision import VitSpec
+from sightline.vision.embed import ConvStem, PatchEmbed, positions_for
+from sightline.vision.rope2d import patch_rotary
+from sightline.vision.window import attend_in_windows
+
+
+@dataclass(frozen=True, slots=True)
+class VitContext:
+    """What a block may know of the pass it runs in: patches, their rotations, who sees whom."""
+
+    grid: Grid
+    rotary: Rotary | None = None
+    mask: BoundMask = field(default_factory=BoundMask)
 
 
 class VitAttention(nn.Module):
-    """Full self-attention among the tokens of one view."""
+    """Self-attention among the tokens of one view: all of them, or those of a window."""
 
-    def __init__(self, spec: VitSpec) -> None:
+    def __init__(self, spec: VitSpec, layer: int) -> None:
         super().__init__()
         self.heads, self.scale = spec.heads, spec.head_dim**-0.5
+        self.window = spec.window_of(layer)
         self.q = Linear(spec.width, spec.width, bias=spec.qkv_bias)
         self.k = Linear(spec.width, spec.width, bias=spec.qkv_bias)
         self.v = Linear(spec.width, spec.width, bias=spec.qkv_bias)
-        self.out = Linear(spec.width, spec.width, bias=True)
+        self.out = Linear(spec.width, spec.width, bias=spec.out_bias)
         self.qkv = Joint(self.q, self.k, self.v)
+        norm, full_width = RmsNormSpec(eps=spec.norm_eps), spec.qk_norm == "rms"
+        self.q_norm = RmsNorm(spec.width, norm) if full_width else None
+        self.k_norm = RmsNorm(spec.width, norm) if full_width else None
 
-    def forward(self, x_VND: Tensor) -> Tensor:
-        q, k, v = (x.unflatten(-1, (self.heads, -1)) for x in self.qkv(x_VND))
-        out_VND = attend(q, k.transpose(1, 2), v.transpose(1, 2), BoundMask(), self.scale)
-        return self.out(out_VND)
+    def forward(self, x_VND: Tensor, ctx: VitContext) -> Tensor:
+        q, k, v = self.qkv(x_VND)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = (x.unflatten(-1, (self.heads, -1)) for x in (q, k, v))
+        if ctx.rotary is not None:  # in float32, as Qwen2-VL does
+            q, k = (ctx.rotary.turn(x.float()).to(v.dtype) for x in (q, k))
+        if self.window is not None:
+            return self.out(attend_in_windows(q, k, v, ctx.grid, self.window, self.scale))
+        return self.out(attend(q, k.transpose(1, 2), v.transpose(1, 2), ctx.mask, self.scale))
 
 
 class VitBlock(nn.Module):
-    """Pre-norm attention and MLP, each optionally scaled per channel (CaiT, DINOv2)."""
+    """Attention and MLP, normed before (or after, EVA2-E), each optionally scaled per channel."""
 
-    def __init__(self, spec: VitSpec) -> None:
+    def __init__(self, spec: VitSpec, layer: int) -> None:
         super().__init__()
-        self.norm1 = LayerNorm(spec.width, spec.norm_eps)
-        self.norm2 = LayerNorm(spec.width, spec.norm_eps)
-        self.attn = VitAttention(spec)
-        mlp = GatedMlp if spec.mlp == "swiglu" else PlainMlp
+        self.norm_after = spec.norm_place == "after"
+        self.norm1 = build_norm(spec.norm_spec, spec.width)
+        self.norm2 = build_norm(spec.norm_spec, spec.width)
+        self.attn = VitAttention(spec, layer)
+        mlp = PlainMlp if spec.mlp == "plain" else GatedMlp
         activation = "silu" if spec.mlp == "swiglu" else spec.activation
-        self.mlp = mlp(spec.width, spec.mlp_width, activation, bias=True)
+        self.mlp = mlp(spec.width, spec.mlp_width, activation, bias=spec.mlp_bias)
         self.scale1 = nn.Parameter(torch.empty(spec.width)) if spec.layer_scale else None
         self.scale2 = nn.Parameter(torch.empty(spec.width)) if spec.layer_scale else None
 
-    def forward(self, x_VND: Tensor) -> Tensor:
-        x_VND = x_VND + _scaled(self.attn(self.norm1(x_VND)), self.scale1)
+    def forward(self, x_VND: Tensor, ctx: VitContext) -> Tensor:
+        if self.norm_after:
+            x_VND = x_VND + _scaled(self.norm1(self.attn(x_VND, ctx)), self.scale1)
+            return x_VND + _scaled(self.norm2(self.mlp(x_VND)), self.scale2)
+        x_VND = x_VND + _scaled(self.attn(self.norm1(x_VND), ctx), self.scale1)
         return x_VND + _scaled(self.mlp(self.norm2(x_VND)), self.scale2)
 
     def residual_writers(self) -> tuple[Linear, Linear]:
@@ -65,7 +92,7 @@ def _scaled(x: Tensor, scale: Tensor | None) -> Tensor:
 
 
 class VitEncoder(nn.Module):
-    """Views of equal size to feature rows; blocks beyond the chosen hidden state do not run."""
+    """Views of equal size to feature rows; blocks beyond the chosen hidden states do not run."""
 
     def __init__(self, spec: VitSpec) -> None:
         super().__init__()
@@ -76,105 +103,43 @@ class VitEncoder(nn.Module):
         self.registers = (
             nn.Parameter(torch.empty(spec.registers, spec.width)) if spec.registers else None
         )
-        self.positions = nn.Parameter(torch.empty(present + spec.position_grid.area, spec.width))
-        self.pre_norm = LayerNorm(spec.width, spec.norm_eps) if spec.pre_norm else None
-        self.blocks = nn.ModuleList(VitBlock(spec) for _ in range(spec.depth))
+        rows = spec.position_rows
+        self.positions = nn.Parameter(torch.empty(rows, spec.width)) if rows else None
+        self.pre_norm = build_norm(spec.norm_spec, spec.width) if spec.pre_norm else None
+        self.blocks = nn.ModuleList(VitBlock(spec, layer) for layer in range(spec.depth))
         has_post = spec.post_norm != "absent"
-        self.post_norm = LayerNorm(spec.width, spec.norm_eps) if has_post else None
+        self.post_norm = build_norm(spec.norm_spec, spec.width) if has_post else None
 
-    def forward(self, pixels_V3HW: Tensor) -> Tensor:
-        """float[V, 3, height, width] -> features [V, tokens, width]."""
-        x_VND = self.embed(pixels_V3HW)
-        for block in self.blocks[: self.spec.blocks_used]:
-            x_VND = block(x_VND)
+    def forward(self, pixels_VCHW: Tensor) -> Tensor:
+        """float[V, 3 · frames, height, width] -> features [V, tokens, out_width]."""
+        grid = self.spec.grid(pixels_VCHW.shape[3], pixels_VCHW.shape[2])
+        ctx = VitContext(grid, patch_rotary(self.spec, grid, pixels_VCHW.device))
+        x_VND = self.embed(pixels_VCHW)
+        deep: dict[int, Tensor] = {}
+        for state, block in enumerate(self.blocks[: self.spec.blocks_used], start=1):
+            x_VND = block(x_VND, ctx)
+            if state in self.spec.deep_layers:
+                deep[state] = x_VND
         if self.post_norm is not None and self.spec.post_norm == "applied":
             x_VND = self.post_norm(x_VND)
+        levels = [self._left(x) for x in (x_VND, *(deep[i] for i in self.spec.deep_layers))]
+        return levels[0] if len(levels) == 1 else torch.cat(levels, -1)
+
+    def _left(self, x_VND: Tensor) -> Tensor:
+        """The rows that leave: registers never do, the class token where it is kept."""
         kept = x_VND[:, self.spec.extra_tokens :]
         return torch.cat((x_VND[:, :1], kept), 1) if self.spec.class_token == "keep" else kept
 
-    def embed(self, pixels_V3HW: Tensor) -> Tensor:
+    def embed(self, pixels_VCHW: Tensor) -> Tensor:
         """Hidden state 0: patches with positions, class token and registers before them."""
-        grid = self.spec.grid(pixels_V3HW.shape[3], pixels_V3HW.shape[2])
-        x_VND = self.patch_embed(pixels_V3HW)
-        positions_ND = self._positions(grid)
-        views = x_VND.shape[0]
-        if self.class_token is None:
-            x_VND = x_VND + positions_ND
-        else:
-            class_V1D = self.class_token.expand(views, 1, -1)
-            x_VND = torch.cat((class_V1D, x_VND), dim=1) + positions_ND
+        x_VND = self.patch_embed(pixels_VCHW)
+        if self.class_token is not None:
+            x_VND = torch.cat((self.class_token.expand(len(x_VND), 1, -1), x_VND), dim=1)
+        if self.positions is not None:
+            grid = self.spec.grid(pixels_VCHW.shape[3], pixels_VCHW.shape[2])
+            x_VND = x_VND + positions_for(self.positions, self.spec, grid)
         if self.registers is not None:
-            registers = self.registers.expand(views, -1, -1)
+            registers = self.registers.expand(len(x_VND), -1, -1)
             first = int(self.class_token is not None)
             x_VND = torch.cat((x_VND[:, :first], registers, x_VND[:, first:]), dim=1)
         return x_VND if self.pre_norm is None else self.pre_norm(x_VND)
-
-    def _positions(self, grid: Grid) -> Tensor:
-        """Learned positions, stretched (bicubic, as CLIP, SigLIP and DINOv2 do) to other grids."""
-        if grid == self.spec.position_grid:
-            return self.positions
-        extra = self.positions.shape[0] - self.spec.position_grid.area
-        stored = self.spec.position_grid
-        table_1DYX = self.positions[extra:].T.unflatten(1, (stored.rows, stored.cols))[None].float()
-        resized = F.interpolate(
-            table_1DYX,
-            (grid.rows, grid.cols),
-            mode="bicubic",
-            align_corners=False,
-            antialias=self.spec.position_antialias,
-        )
-        stretched_ND = resized[0].flatten(1).T.to(self.positions.dtype)
-        return torch.cat((self.positions[:extra], stretched_ND))
-
-
-class PatchEmbed(nn.Module):
-    """Non-overlapping patches times one matrix, stored as a convolution kernel [D, 3, p, p]."""
-
-    def __init__(self, spec: VitSpec) -> None:
-        super().__init__()
-        self.patch = spec.patch
-        self.weight = nn.Parameter(torch.empty(spec.width, 3, spec.patch, spec.patch))
-        self.bias = nn.Parameter(torch.empty(spec.width)) if spec.patch_bias else None
-
-    def forward(self, pixels_V3HW: Tensor) -> Tensor:
-        p = self.patch
-        rows, cols = pixels_V3HW.shape[2] // p, pixels_V3HW.shape[3] // p
-        cut = (
-            pixels_V3HW[:, :, : rows * p, : cols * p]
-            .unflatten(3, (cols, p))
-            .unflatten(2, (rows, p))
-        )
-        patches_VNP = cut.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-        return F.linear(patches_VNP, self.weight.flatten(1), self.bias)
-
-
-class ConvStem(nn.Module):
-    """Halving 3×3 convolutions with norms between them, then one matrix (Xiao et al. 2021).
-
-    Differs: a norm over channels in place of batch norm, so that no picture depends on another.
-    """
-
-    def __init__(self, spec: VitSpec) -> None:
-        super().__init__()
-        widths = (3, *spec.stem_widths)
-        self.halvings = nn.ModuleList(Halving(a, b) for a, b in itertools.pairwise(widths))
-        self.project = Linear(spec.width, spec.width, bias=spec.patch_bias)
-
-    def forward(self, pixels_V3HW: Tensor) -> Tensor:
-        x = pixels_V3HW.contiguous(memory_format=torch.channels_last)
-        for halving in self.halvings:
-            x = halving(x)
-        return self.project(x.flatten(2).transpose(1, 2))
-
-
-class Halving(nn.Module):
-    """x[V, in, H, W] -> x[V, out, H/2, W/2]: convolution, norm over channels, GELU."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
-        self.norm = LayerNorm(outputs, eps=1e-6)
-
-    def forward(self, x_VCHW: Tensor) -> Tensor:
-        x_VCHW = F.conv2d(x_VCHW, self.weight, stride=2, padding=1)
-        return F.gelu(self.norm(x_VCHW.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)

@@ -109,6 +109,8 @@ def _write_template(prompt: PromptSpec, folder: Path) -> None:
     source = template_source(prompt.template)
     if isinstance(prompt.template, BuiltinTemplate):
         source = f"{{%- set image_token = {json.dumps(prompt.image.text)} -%}}\n{source}"
+        if prompt.clip_text is not None:
+            source = f"{{%- set video_token = {json.dumps(prompt.clip_text)} -%}}\n{source}"
     (folder / "chat_template.jinja").write_text(source, encoding="utf-8")
     text = json.dumps({"chat_template": source}, indent=2)
     (folder / "chat_template.json").write_text(text + "\n", encoding="utf-8")

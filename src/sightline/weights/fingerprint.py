@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import assert_never
+from typing import Any, assert_never
 
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.spec.model import ModelSpec
@@ -16,12 +16,18 @@ from sightline.spec.resolution import PixelSpec
 def fingerprint(spec: ModelSpec, tokenizer: Tokenizer) -> dict[str, str]:
     """SHA-256 of the spec (template and preprocessing included) and of the tokenizer, and the
     library whose version decides about pixels."""
-    words = json.dumps([tokenizer.source, sorted(t.text for t in tokenizer.added)])
     return {
         "spec": _digest(spec.model_dump_json()),
-        "tokenizer": _digest(words),
+        "tokenizer": _digest(json.dumps(_words(tokenizer))),
         "pixels": resampler(spec.resolution.pixels),
     }
+
+
+def _words(tokenizer: Tokenizer) -> list[Any]:
+    """What decides about ids, with the vocabulary of a connector behind if there is one."""
+    own = [tokenizer.source, sorted(token.text for token in tokenizer.added)]
+    instruction = tokenizer.config.instruction
+    return own if instruction is None else [*own, _words(instruction)]
 
 
 def resampler(pixels: PixelSpec) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import FamilyError, WeightError
-from sightline.families.declared import Declared, only_part
+from sightline.families.declared import Declared, only_part, text_alone
 from sightline.families.read import read_spec
 from sightline.language.decoder import Decoder
 from sightline.model.build import build_decoder, build_model, build_vision
@@ -100,7 +100,8 @@ def load_decoder(
     with torch.device("meta"):
         decoder = build_decoder(declared.language)
     holder = nn.ModuleDict({"language": decoder})
-    fill(holder, _part(declared, "language."), dtype=dtype, device=device)
+    alone = replace(declared, sources=text_alone(declared.sources), fresh=(), needs=())
+    fill(holder, alone, dtype=dtype, device=device)
     return decoder.eval()
 
 
@@ -158,12 +159,12 @@ class Filling:
             tensors.release(name)
 
     def initialise(self, names: Iterable[str]) -> None:
-        """Draw new parameters; a part is new as a whole or not at all."""
-        names = list(names)
-        for name in names:
+        """Draw new parameters; a module is new as a whole or made of new and old ones."""
+        new = set(names)
+        for name in new:
             put(self.module, name, self._empty(name))
-        for part in sorted({name.partition(".")[0] for name in names}):
-            initialise(self.module.get_submodule(part), self.seed)
+        for part in _wholly(self.module, new):
+            initialise(part, self.seed)
 
     def settle(self) -> None:
         """Modules that came in memory follow in dtype and device."""
@@ -179,6 +180,16 @@ class Filling:
         """Floats take the model's dtype; counters of a user's module keep theirs."""
         own = self.targets[name].dtype
         return self.dtype if own.is_floating_point else own
+
+
+def _wholly(module: nn.Module, names: set[str], prefix: str = "") -> Iterator[nn.Module]:
+    """The largest modules within, all of whose parameters are among `names`."""
+    for name, child in module.named_children():
+        own = {f"{prefix}{name}.{inner}" for inner, _ in child.named_parameters()}
+        if own and own <= names:
+            yield child
+        elif own & names:
+            yield from _wholly(child, names, f"{prefix}{name}.")
 
 
 def _part(declared: Declared, prefix: str) -> Declared:

@@ -8,7 +8,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from sightline.spec.rules import Fuse, Grow, Rename, Reshape, Split, Step, Transpose
+from sightline.spec.rules import FrameKernel, Fuse, Grow, Rename, Reshape, Split, Step, Transpose
 
 
 def to_ours(step: Step, disk: Sequence[Tensor]) -> list[Tensor]:
@@ -21,6 +21,8 @@ def to_ours(step: Step, disk: Sequence[Tensor]) -> list[Tensor]:
             return [first.reshape(first.shape[lead:])]
         case Transpose():
             return [first.T]
+        case FrameKernel():
+            return [first.transpose(1, 2).flatten(1, 2)]
         case Split():
             return [torch.cat(list(disk))]
         case Fuse(rows=rows, groups=groups):
@@ -42,6 +44,8 @@ def to_disk(step: Step, ours: Sequence[Tensor]) -> list[Tensor]:
             return [first.reshape((1,) * lead + first.shape)]
         case Transpose():
             return [first.T]
+        case FrameKernel(frames=frames):
+            return [first.reshape(len(first), frames, -1, *first.shape[2:]).transpose(1, 2)]
         case Split(rows=rows):
             return list(torch.split(first, list(rows)))
         case Fuse(groups=groups):

@@ -29,7 +29,8 @@ class LinearSpec(Spec):
 class MlpSpec(Spec):
     """`depth` matrices with an activation between them (LLaVA 1.5: depth 2, exact GELU).
 
-    `hidden` is the inner width; None means the language width.
+    `hidden` is the inner width; None means the language width. `norms` puts a layer norm (epsilon
+    1e-5) after each matrix (Yi-VL).
     """
 
     kind: Literal["mlp"] = "mlp"
@@ -37,6 +38,7 @@ class MlpSpec(Spec):
     activation: Activation = "gelu"
     hidden: int | None = Field(default=None, ge=1)
     bias: bool = True
+    norms: bool = False
 
     def tokens(self, rows: int, cells: Grid) -> int:
         """Visual tokens of a view with `rows` encoder rows, `cells` of them a grid."""

@@ -6,8 +6,21 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sightline.spec.fusion.cross_attention import CrossAttentionSpec
+from sightline.spec.fusion.deep_stack import DeepStackSpec
 from sightline.spec.fusion.interleave import InSequenceSpec, InterleaveSpec
+from sightline.spec.fusion.visual_expert import VisualExpertSpec
 
-FusionSpec = Annotated[InterleaveSpec, Field(discriminator=None)]
+FusionSpec = Annotated[
+    InterleaveSpec | CrossAttentionSpec | DeepStackSpec | VisualExpertSpec,
+    Field(discriminator="kind"),
+]
 
-__all__ = ["FusionSpec", "InSequenceSpec", "InterleaveSpec"]
+__all__ = [
+    "CrossAttentionSpec",
+    "DeepStackSpec",
+    "FusionSpec",
+    "InSequenceSpec",
+    "InterleaveSpec",
+    "VisualExpertSpec",
+]

@@ -21,7 +21,8 @@ class PixelSpec(Spec):
     """Arithmetic from stored pixels to encoder input: resize in uint8, then (x/255 - mean)/std.
 
     `backend` names the exact resampler: `torch` (antialiased uint8 interpolation, torchvision's
-    numbers) or `pillow` (Pillow's own). `over` is the colour under transparent pixels, 0..255.
+    numbers) or `pillow` (Pillow's own). `over` is the colour under transparent pixels, 0..255;
+    `around` that of the surface that a picture is laid on, the mean (cut to whole numbers) if None.
     """
 
     backend: Literal["torch", "pillow"] = "torch"
@@ -29,6 +30,7 @@ class PixelSpec(Spec):
     mean: Rgb = CLIP_MEAN
     std: Rgb = CLIP_STD
     over: tuple[int, int, int] = (255, 255, 255)
+    around: tuple[int, int, int] | None = None
 
     @model_validator(mode="after")
     def _positive_std(self) -> PixelSpec:

@@ -17,3 +17,8 @@ class PolicySpec(Spec):
     def learned(self) -> tuple[str, ...]:
         """Names of the learned vectors that its layouts use."""
         return ()
+
+    @property
+    def text_ids(self) -> tuple[int, ...]:
+        """Ids that its layouts write."""
+        return ()
