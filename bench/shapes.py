@@ -195,7 +195,7 @@ def reduced(config: Config, layers: int) -> Config:
     depth = min(layers, nested["num_hidden_layers"])
     change: Config = {"num_hidden_layers": depth}
     if (crossing := nested.get("cross_attention_layers")) is not None:
-        change["cross_attention_layers"] = [i for i in crossing if i < depth]
+        change["cross_attention_layers"] = [i for i in crossing if i < depth - 1]
     if "text_config" in config:
         return {**config, "text_config": {**nested, **change}}
     return {**config, **change}

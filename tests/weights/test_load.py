@@ -221,14 +221,33 @@ def test_stored_dtype_is_kept(tmp_path: Path) -> None:
     assert load_folder(tmp_path).model.dtype == torch.bfloat16
 
 
-def test_the_model_owns_its_memory(folder: Path) -> None:
-    """Overwriting the file must not reach a model that was loaded from it."""
+def test_a_replaced_file_does_not_reach_the_model(folder: Path) -> None:
+    """Writers replace files; the model keeps what it was loaded from."""
     loaded = state(folder)
     before = {name: t.clone() for name, t in loaded.items()}
-    with (folder / "model.safetensors").open("r+b") as file:
-        file.seek(-4000, 2)
-        file.write(b"\x7f" * 4000)
-    assert equal(loaded, before)
+    path, new = folder / "model.safetensors", folder / "new"
+    data = path.read_bytes()
+    new.write_bytes(data[:-4000] + b"\x7f" * 4000)
+    new.replace(path)
+    assert equal(loaded, before) and not equal(state(folder), before)
+
+
+def test_embeddings_stay_in_the_pages_of_the_file_and_are_the_models_own(folder: Path) -> None:
+    model = load_folder(folder).model
+    weight, stored = model.language.embed.weight, (folder / "model.safetensors").read_bytes()
+    maps = (
+        Path("/proc/self/maps").read_text().splitlines() if Path("/proc/self/maps").exists() else ()
+    )
+    inside = [
+        line for line in maps
+        if int(line.split("-")[0], 16) <= weight.data_ptr() < int(line.split()[0].split("-")[1], 16)
+    ]  # fmt: skip
+    assert all(line.endswith("model.safetensors") for line in inside)
+    with torch.no_grad():
+        weight.add_(1.0)
+    assert (folder / "model.safetensors").read_bytes() == stored
+    other = load_folder(folder, dtype=torch.float64).model.language.embed.weight
+    torch.testing.assert_close(weight.double() - 1, other, atol=1e-6, rtol=0)
 
 
 PEAK = """

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from sightline.core.errors import FamilyError, WeightError
 from sightline.families.declared import Declared, only_part, text_alone
 from sightline.families.read import read_spec
-from sightline.language.decoder import Decoder
+from sightline.language.decoder import Decoder, Embedding
 from sightline.model.build import build_decoder, build_model, build_vision
 from sightline.model.init import initialise
 from sightline.model.vlm import Vlm
-from sightline.spec.rules import Grow, Step, matches
+from sightline.spec.rules import Grow, Rename, Step, matches
 from sightline.weights.audit import Audit, Planned, audited, plan_sources
 from sightline.weights.convert import with_safetensors
 from sightline.weights.grow import fill_new_rows
@@ -46,7 +46,10 @@ def load_folder(
 
     `tower` is a folder, for original LLaVA checkpoints that lack their tower; `vision` a module,
     for models of ours that were composed with one. `.bin` weights are converted once, see
-    `with_safetensors`. Raises FolderError, FamilyError, SpecError or WeightError.
+    `with_safetensors`. Embeddings stay in the pages of their file, as private copies: replace files
+    of a model in use (as `save` does), do not overwrite them.
+
+    Raises FolderError, FamilyError, SpecError or WeightError.
     """
     ready = with_safetensors(Path(folder))
     beside = None if tower is None else with_safetensors(Path(tower))
@@ -145,9 +148,15 @@ class Filling:
     seed: int
 
     def move(self, step: Step, tensors: MappedTensors) -> None:
-        """Mapped pages to new memory, in the target dtype, without an intermediate copy."""
+        """Mapped pages to new memory, in the target dtype, without an intermediate copy.
+
+        A table whose rows are looked up one by one stays in the file's pages, where it fits.
+        """
         found = to_ours(step, [tensors[name] for name in step.disk])
         for name, stored in zip(step.ours, found, strict=True):
+            if self._stays(step, name, stored):
+                put(self.module, name, stored)
+                return
             filled = self._empty(name)
             if isinstance(step.rule, Grow):
                 filled[: step.rule.rows] = stored
@@ -157,6 +166,12 @@ class Filling:
             put(self.module, name, filled)
         for name in step.disk:
             tensors.release(name)
+
+    def _stays(self, step: Step, name: str, stored: Tensor) -> bool:
+        """Pages are mapped as private copies: training may write to them, the file stays."""
+        owner = self.module.get_submodule(name.rpartition(".")[0])
+        fits = self.device.type == "cpu" and stored.dtype == self._dtype_of(name)
+        return fits and isinstance(owner, Embedding) and isinstance(step.rule, Rename)
 
     def initialise(self, names: Iterable[str]) -> None:
         """Draw new parameters; a module is new as a whole or made of new and old ones."""
