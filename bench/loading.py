@@ -1,4 +1,4 @@
-"""Peak memory of loading big folders: `python -m bench.loading [NAME ...] --layers 6`.
+"""Peak memory of loading big folders: `python -m bench.loading [NAME ...] --layers 8`.
 
 Folders have the published widths, transformers' own tensor names and several shards; their values
 are holes in the files (zeros that take no disk), since loading does not look at them. The figure is
@@ -136,7 +136,7 @@ def measure(name: str, layers: int, scratch: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=", ".join(SHAPES))
-    parser.add_argument("--layers", type=int, default=6, help="blocks of the text model")
+    parser.add_argument("--layers", type=int, default=8, help="blocks of the text model")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
