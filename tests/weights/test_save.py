@@ -80,6 +80,11 @@ def test_saving_over_the_folder_it_was_loaded_from(tmp_path: Path) -> None:
     assert same(bits(load_folder(tmp_path).model), bits(loaded))
 
 
+def test_weights_may_be_read_by_whom_the_other_files_may(tmp_path: Path) -> None:
+    save(tiny_model(), tmp_path)
+    assert len({file.stat().st_mode for file in tmp_path.iterdir()}) == 1
+
+
 def test_card_and_facts(tmp_path: Path) -> None:
     save(tiny_model(), tmp_path, card="# tiny\n", about={"fingerprint": "abc", "steps": 7})
     assert (tmp_path / "card.md").read_text() == "# tiny\n"

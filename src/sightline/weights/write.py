@@ -16,14 +16,17 @@ MAX_SHARD_BYTES = 4 << 30
 
 
 def write_file(path: Path, tensors: Mapping[str, Lazy]) -> None:
-    """One file. Views and shared tensors are written as tensors of their own."""
+    """One file, with the permissions of any. Views and shared tensors are written as tensors of their own."""
     held = {name: make().detach().cpu().contiguous() for name, make in tensors.items()}
     owners: dict[int, str] = {}
     for name, tensor in held.items():
         if owners.setdefault(tensor.untyped_storage().data_ptr(), name) != name:
             held[name] = tensor.clone()
     part = path.with_name(f".{path.name}.part")
+    part.touch()
+    mode = part.stat().st_mode  # who may read it is for the user to say: safetensors lets one only
     save_file(held, part, metadata={"format": "pt"})
+    part.chmod(mode)
     part.replace(path)
 
 
