@@ -190,6 +190,7 @@ def test_inspect_shows_what_the_model_is_given(
                                       {"type": "text", "text": "What is in the picture?"}]}]
     )  # fmt: skip
     assert found["visual_tokens"] == prepared.visual_tokens == VISUAL
+    assert found["memory_tokens"] == 0
     assert found["text_tokens"] == prepared.text_tokens and found["pictures"] == [[100, 50]]
     assert found["views"] == [{"picture": 0, "frames": [0], "tiles": 1, "resized": [8, 8],
                                "view": [8, 8], "patch": 4, "grid": [2, 2],

@@ -108,6 +108,15 @@ def test_what_is_trained_sees_what_is_asked(fusion: str) -> None:
             assert float((found_TD - alone_1TD[0]).abs().max()) <= 1e-4
 
 
+@pytest.mark.parametrize("fusion", ["causal", "memory"])
+def test_visual_tokens_count_in_the_sequence_and_in_a_memory(fusion: str) -> None:
+    prepare = Preparer(chat_spec(fusion=FUSIONS[fusion]), tokenizer())
+    asked = [[user(picture(), "Is it red?")], [user("Is it?")], [user(picture(), picture(), "?")]]
+    one, *others = (prepare(messages) for messages in asked)
+    shown = one.layout.visual_tokens + one.layout.memory_tokens
+    assert shown > 1 and collate([one, *others], PAD, "left").visual_tokens == 3 * shown
+
+
 @pytest.mark.parametrize("fusion", ["prefix", "media", "memory"])
 def test_a_causal_view_of_such_a_batch_is_another(fusion: str) -> None:
     """The comparison above can fail."""

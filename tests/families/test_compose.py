@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,19 @@ from tests.families.test_configs import CLIP, LLAMA, LLAVA
 
 from sightline.core.errors import FamilyError
 from sightline.families import Declared, compose_spec, read_spec
-from sightline.spec import FixedSpec, LinearSpec, MlpSpec, ModuleSpec
+from sightline.spec import (
+    FixedSpec,
+    LinearSpec,
+    MlpSpec,
+    ModuleSpec,
+    NativeSpec,
+    PixelRange,
+    ResolutionSpec,
+    RowTagsSpec,
+    RowTilingSpec,
+    TimestampSpec,
+    VisualExpertSpec,
+)
 
 SIGLIP = CLIP | {"model_type": "siglip_vision_model"}
 DINOV2 = {k: v for k, v in CLIP.items() if k != "intermediate_size"} | {"model_type": "dinov2"}
@@ -48,6 +61,39 @@ def test_views_are_the_towers_own_or_chosen() -> None:
     assert joined(SIGLIP).resolution.fit == "squash"
     chosen = FixedSpec(size=56, fit="pad")
     assert joined(CLIP, resolution=chosen).resolution == chosen
+
+
+ID = (9,)
+TAGS = RowTagsSpec(around=ID, whole=ID, places=((ID, ID),) * 2, row_end=ID, last_row_end=ID)
+TIMES = TimestampSpec(digits=ID * 10, point=ID, open=ID, close=ID)
+PATCHES = PixelRange(min_pixels=196, max_pixels=19600)
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        RowTilingSpec(tile=28, edge=56, tags=TAGS),
+        NativeSpec(multiple=14, pictures=PATCHES, timestamps=TIMES),
+    ],
+)
+def test_ids_of_another_tokenizer_are_left_out_and_told_of(views: ResolutionSpec) -> None:
+    tower, text = replace(read_spec(LLAVA), resolution=views), read_spec(LLAMA)
+    found = compose_spec(tower, text)
+    assert found.model.resolution.text_ids == ()
+    assert any("llava's tokenizer" in note for note in found.notes)
+    assert compose_spec(tower, tower).model.resolution == views
+    assert compose_spec(tower, text, resolution=views).model.resolution == views
+
+
+def test_experts_are_new_or_the_text_models_own() -> None:
+    fusion = VisualExpertSpec(positions="shared")
+    new = compose_spec(read_spec(CLIP), read_spec(LLAMA), fusion=fusion)
+    assert "language.blocks.{i}.expert.{any}" in new.fresh
+    own = replace(read_spec(LLAVA), fusion=fusion)
+    kept = compose_spec(read_spec(CLIP), own)
+    assert kept.model.fusion == fusion and not any("expert" in name for name in kept.fresh)
+    with pytest.raises(FamilyError, match="weights of its own"):
+        compose_spec(read_spec(CLIP), own, fusion=VisualExpertSpec())
 
 
 def test_a_module_of_ones_own() -> None:

@@ -30,7 +30,7 @@ from sightline.model.vlm import Vlm
 from sightline.resolution.policy import layout
 from sightline.resolution.positions import positions
 from sightline.spec.fusion import VisualExpertSpec
-from sightline.weights import load, load_folder
+from sightline.weights import load, load_decoder, load_folder
 
 SEEN = 5 * TOLERANCE
 WIDTH, INNER, HEADS, DEPTH, VOCAB, CONTEXT = 32, 48, 4, 2, 300, 256
@@ -284,6 +284,17 @@ def test_equal_experts_are_llama(tmp_path: Path) -> None:
         with torch.no_grad():
             wanted = llama[0](inputs_embeds=x_TD[None], position_ids=item.positions_AT).logits[0]
         assert float((ref.our_logits(ours, item)[:, :VOCAB] - wanted).abs().max()) <= TOLERANCE
+
+
+def test_the_text_model_alone_is_llama(tmp_path: Path) -> None:
+    theirs, llama = Original(), equal_experts()
+    theirs.load_state_dict(theirs.state_dict() | llama[1])
+    ours = load_decoder(read_spec(saved(theirs, tmp_path)))
+    assert not any("expert" in name for name, _ in ours.named_parameters())
+    ids_BT = torch.arange(VOCAB - 20, VOCAB - 1)[None]
+    with torch.no_grad():
+        wanted = llama[0](input_ids=ids_BT).logits
+    assert float((ref.decoder_logits(ours, ids_BT)[..., :VOCAB] - wanted).abs().max()) <= TOLERANCE
 
 
 def equal_experts() -> tuple[Any, dict[str, Tensor]]:

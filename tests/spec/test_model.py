@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.helpers import specs
 from tests.helpers.tiny import BASE, merged, tiny_spec
 
+from sightline import spec as spec_package
 from sightline.core.errors import SpecError
 from sightline.spec import DecoderSpec, ModelSpec, VitSpec
 
@@ -48,6 +49,24 @@ def test_an_unknown_key_is_refused_wherever_it_stands(spec, data):
         ModelSpec.parse(changed(plain, path, "hidden_size", 1))
     assert caught.value.field == ".".join((*path, "hidden_size"))
     assert "not permitted" in caught.value.problem and "remove it" in caught.value.fix
+
+
+def test_ids_between_views_are_inside_the_vocabulary():
+    ids = [BASE["language"]["vocab"]]
+    digits, patches = ids * 10, {"min_pixels": 64, "max_pixels": 640}
+    times = {"digits": digits, "point": ids, "open": ids, "close": ids}
+    views = {"kind": "native", "multiple": 8, "pictures": patches, "timestamps": times}
+    with pytest.raises(SpecError) as caught:
+        ModelSpec.parse(BASE | {"resolution": views})
+    assert caught.value.field == "resolution.text_ids.0"
+
+
+def test_the_package_names_every_kind_of_every_choice():
+    for field in ("resolution", "vision", "connector", "fusion", "language"):
+        union = ModelSpec.model_fields[field].annotation
+        for kind in get_args(union) or (union,):
+            assert getattr(spec_package, kind.__name__) is kind
+            assert kind.__name__ in spec_package.__all__
 
 
 def test_specs_are_frozen():

@@ -20,7 +20,7 @@ from tests.parity.test_towers import TOWERS, pixels, their_rows
 from tokenizers import models, pre_tokenizers
 
 from sightline.core.errors import FamilyError
-from sightline.families import compose_spec, read_spec
+from sightline.families import compose_spec, publish_model, read_spec
 from sightline.model.vlm import Vlm
 from sightline.prompt.files import save_tokenizer
 from sightline.prompt.tokenizer import Tokenizer, TokenizerConfig
@@ -137,6 +137,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "three layers": ({"connector": MlpSpec(depth=3)}, "connector"),
     "another inner width": ({"connector": MlpSpec(hidden=48)}, "connector.hidden"),
     "norms": ({"connector": MlpSpec(norms=True)}, "connector"),
+    "learned ends": ({"resolution": FixedSpec(size=28, ends=("a", "b"))}, "resolution.ends"),
     "tiles": ({"resolution": AnyresSpec(size=28, pinpoints=((28, 56),))}, "resolution"),
 }
 
@@ -149,6 +150,15 @@ def test_what_llava_cannot_express(case: str, tmp_path: Path) -> None:
         export_hf(ours, tmp_path / "ours")
     assert caught.value.field == field
     assert not (tmp_path / "ours").exists()
+
+
+@pytest.mark.parametrize("extra", [{"before": (5,)}, {"after": (5,)}, {"around": ("<", ">")}])
+def test_what_stands_around_pictures_is_not_lost(extra: dict[str, Any], tmp_path: Path) -> None:
+    spec = compose("clip", "qwen2", tmp_path).spec
+    image = spec.prompt.image.model_copy(update=extra)
+    prompt = spec.prompt.model_copy(update={"image": image})
+    with pytest.raises(FamilyError, match=r"prompt\.image"):
+        publish_model(spec.model_copy(update={"prompt": prompt}))
 
 
 @pytest.mark.parametrize("text", ["phi", "falcon 40b"])

@@ -61,6 +61,7 @@ def describe(spec: ModelSpec, prepared: Prepared, tokenizer: Tokenizer) -> dict[
         "prompt": folded(prepared, tokenizer),
         "text_tokens": prepared.text_tokens,
         "visual_tokens": prepared.visual_tokens,
+        "memory_tokens": prepared.layout.memory_tokens,
         "context": spec.language.context,
     }
 
@@ -125,9 +126,10 @@ def _print(facts: dict[str, Any], notes: tuple[str, ...]) -> None:
         )
     output().print(table)
     output().print(facts["prompt"], markup=False, soft_wrap=True)
+    beside = f", {facts['memory_tokens']} beside it" if facts["memory_tokens"] else ""
     output().print(
         f"{facts['text_tokens']} text + {facts['visual_tokens']} visual tokens of a "
-        f"context of {facts['context']}"
+        f"context of {facts['context']}{beside}"
     )
     for note in notes:
         output().print(f"note: {note}", markup=False)

@@ -18,7 +18,6 @@ from sightline.families.eva import EVA
 from sightline.families.facts import FamilyFacts
 from sightline.families.family import TextFamily, activation, refusing
 from sightline.families.files import Checkpoint
-from sightline.families.llava_like import stored_dtype
 from sightline.families.parts import decoder_rules, read_decoder, read_tower, tower_rules
 from sightline.families.prompts import image_text, read_template, read_text_prompt
 from sightline.families.tables import text_family
@@ -91,7 +90,7 @@ def read_blip(checkpoint: Checkpoint, name: str, template: str) -> Declared:
         language=text,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
         notes=(*view_notes, *tie_notes),
     )

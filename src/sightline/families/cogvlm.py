@@ -17,7 +17,6 @@ from sightline.families.facts import FamilyFacts
 from sightline.families.family import activation, refusing
 from sightline.families.files import Checkpoint
 from sightline.families.llama import DEFAULTS, LLAMA, head_rules
-from sightline.families.llava_like import stored_dtype
 from sightline.families.parts import read_decoder
 from sightline.families.prompts import read_template, read_text_prompt
 from sightline.families.tokens import read_tokens
@@ -83,7 +82,7 @@ def read_cogvlm(checkpoint: Checkpoint) -> Declared:
         language=text,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
     )
 

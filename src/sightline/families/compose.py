@@ -11,10 +11,15 @@ from sightline.families.family import refusing
 from sightline.families.prompts import Builtin, image_prompt
 from sightline.prompt.templates import builtin
 from sightline.spec.connector import ConnectorSpec, MlpSpec
-from sightline.spec.fusion import CrossAttentionSpec, FusionSpec, InterleaveSpec
+from sightline.spec.fusion import (
+    CrossAttentionSpec,
+    FusionSpec,
+    InterleaveSpec,
+    VisualExpertSpec,
+)
 from sightline.spec.language import LanguageSpec
 from sightline.spec.prompt import BuiltinTemplate, GroundingStyle, ImageTokenSpec, PromptSpec
-from sightline.spec.resolution import ResolutionSpec
+from sightline.spec.resolution import NativeSpec, ResolutionSpec, RowTilingSpec
 from sightline.spec.rules import grow
 from sightline.spec.vision import ModuleSpec, TiledVitSpec, VisionSpec, VitSpec
 
@@ -40,12 +45,13 @@ def compose_spec(
     in LLaVA (Liu et al. 2023) and Prismatic (Karamcheti et al. 2024); one taken from a whole model
     gives what it gives there. The vocabulary grows by the image token unless a free row or the
     token is there already; `grounding` says how boxes are written. `fusion` (default: in the
-    sequence, or that of a text model which reads a memory) may put new blocks before those of the
-    text model. Each part keeps its weights, the connector, such blocks and grown rows are new.
+    sequence, or that of a text model with weights for it) may put new blocks or experts into the
+    text model. Each part keeps its weights; the connector, such weights and grown rows are new.
+    Ids that another tokenizer gave to tags and timestamps of views are left out, with a note.
 
     Raises FamilyError where a part is missing or the choices contradict it.
     """
-    if vision.vision is None or (resolution or vision.resolution) is None:
+    if vision.vision is None or (own_views := resolution or vision.resolution) is None:
         raise FamilyError("vision", f"family {vision.family} has no vision tower", "give another")
     if language.language is None:
         raise FamilyError("language", f"family {language.family} has no text model", "give another")
@@ -53,12 +59,13 @@ def compose_spec(
     prompt, vocab, notes = _prompt(language, image_text, template)
     if grounding is not None:
         prompt = PromptSpec.parse(prompt.model_dump() | {"grounding": grounding}, field="prompt")
-    joined, new_blocks = _fusion(language, fusion)
+    joined, new_weights = _fusion(language, fusion)
+    views, told = (own_views, ()) if resolution else _views(own_views, vision, language)
     if isinstance(tower, TiledVitSpec) and not isinstance(joined, CrossAttentionSpec):
         tower = tower.model_copy(update={"rows": "grid"})  # a sequence has no use for padding
     return Declared(
         family="composed",
-        resolution=resolution or vision.resolution,
+        resolution=views,
         vision=tower,
         connector=connector or MlpSpec(),
         language=language.language.model_copy(update={"vocab": vocab}),
@@ -69,25 +76,47 @@ def compose_spec(
             *_grown(only_part(language.sources, "language."), language.language, vocab),
         ),
         needs=(*vision.needs, *language.needs),
-        fresh=("connector.{any}", "learned.{any}", *new_blocks),
+        fresh=("connector.{any}", "learned.{any}", *new_weights),
         dtype=language.dtype,
         ignored=(*vision.ignored, *language.ignored),
-        notes=(*vision.notes, *language.notes, *notes),
+        notes=(*vision.notes, *language.notes, *told, *notes),
     )
 
 
+def _views(
+    views: ResolutionSpec, vision: Declared, language: Declared
+) -> tuple[ResolutionSpec, tuple[str, ...]]:
+    """The tower's views, without ids that the text model's tokenizer did not give; what to say."""
+    own = vision.prompt is not None and vision.prompt == language.prompt
+    if own or not views.text_ids:
+        return views, ()
+    match views:
+        case RowTilingSpec():
+            bare: ResolutionSpec = views.model_copy(update={"tags": None})
+        case NativeSpec():
+            bare = views.model_copy(update={"timestamps": None})
+        case _:
+            raise AssertionError("no other policy writes ids")
+    return bare, (f"ids of {vision.family}'s tokenizer between views are left out",)
+
+
 def _fusion(language: Declared, chosen: FusionSpec | None) -> tuple[FusionSpec, tuple[str, ...]]:
-    """The choice, and patterns of the blocks that it makes new."""
-    if isinstance(language.fusion, CrossAttentionSpec):
+    """The choice, and patterns of the weights that it makes new."""
+    if isinstance(language.fusion, CrossAttentionSpec | VisualExpertSpec):
         if chosen not in (None, language.fusion):
             raise FamilyError(
                 "fusion",
-                f"family {language.family} has blocks of its own that read a memory",
+                f"family {language.family} has weights of its own for {language.fusion.kind}",
                 "leave the choice out, or give another text model",
             )
         return language.fusion, ()
-    new = ("language.blocks.{i}.cross.{any}",) if isinstance(chosen, CrossAttentionSpec) else ()
-    return chosen or InterleaveSpec(), new
+    match chosen:
+        case CrossAttentionSpec():
+            return chosen, ("language.blocks.{i}.cross.{any}",)
+        case VisualExpertSpec():
+            return chosen, ("language.blocks.{i}.expert.{any}",)
+        case _:
+            return chosen or InterleaveSpec(), ()
 
 
 def _features(

@@ -104,8 +104,15 @@ def only_part(sources: tuple[Source, ...], prefix: str) -> tuple[Source, ...]:
 
 
 def text_alone(sources: tuple[Source, ...]) -> tuple[Source, ...]:
-    """The sources with the rules of the text model, without blocks that read a memory."""
-    return _kept(sources, lambda ours: ours.startswith("language.") and ".cross." not in ours)
+    """The sources with the rules of the text model, without what a fusion has put into it: blocks
+    that read a memory, experts of visual rows."""
+    return _kept(
+        sources,
+        lambda ours: (
+            ours.startswith("language.")
+            and not any(f".{part}." in ours for part in ("cross", "expert"))
+        ),
+    )
 
 
 def _kept(sources: tuple[Source, ...], wanted: Callable[[str], bool]) -> tuple[Source, ...]:

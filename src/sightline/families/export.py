@@ -20,7 +20,7 @@ from sightline.spec.connector import ConnectorSpec, MlpSpec
 from sightline.spec.fusion import InterleaveSpec
 from sightline.spec.language import DecoderSpec
 from sightline.spec.model import ModelSpec
-from sightline.spec.prompt import PromptSpec
+from sightline.spec.prompt import ImageTokenSpec, PromptSpec
 from sightline.spec.resolution import FixedSpec
 from sightline.spec.rules import Rule, under
 from sightline.spec.vision import ModuleSpec, VitSpec
@@ -59,6 +59,11 @@ def publish_model(spec: ModelSpec) -> Published:
     views = spec.resolution
     if not isinstance(views, FixedSpec) or views.pixels.around is not None:
         raise FamilyError("resolution", "is not LLaVA's one view", "use our own folder")
+    if views.ends is not None:
+        raise FamilyError("resolution.ends", "are no part of LLaVA's format", "use our own folder")
+    if (image := spec.prompt.image) != ImageTokenSpec(text=image.text, id=image.id):
+        problem = "has tokens or words around it, LLaVA's has none"
+        raise FamilyError("prompt.image", problem, "use our own folder")
     if spec.fusion != InterleaveSpec():
         raise FamilyError("fusion", "is not LLaVA's plain sequence", "use our own folder")
     if isinstance(vision, ModuleSpec):

@@ -24,6 +24,15 @@ class Checkpoint:
     def name(self) -> str:
         return str(self.folder) if self.folder else "config"
 
+    @property
+    def dtype(self) -> str | None:
+        """`dtype` (5.x) or `torch_dtype` (4.x), at the top or of the text model."""
+        for level in (self.config, self.config.get("text_config") or {}):
+            for key in ("dtype", "torch_dtype"):
+                if isinstance(value := level.get(key), str):
+                    return value
+        return None
+
     def json(self, file: str) -> dict[str, Any]:
         """The object in `file`; empty if the folder has no such file."""
         if self.folder is None or not (self.folder / file).is_file():

@@ -19,7 +19,6 @@ from sightline.families.llava_like import (
     LANGUAGE_ROOTS,
     PROJECTOR_ROOTS,
     VISION_ROOTS,
-    stored_dtype,
 )
 from sightline.families.paligemma import placeholder, read_siglip
 from sightline.families.parts import decoder_rules, read_decoder, tower_rules
@@ -88,7 +87,7 @@ def read_gemma3(checkpoint: Checkpoint) -> Declared:
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
         notes=(*view_notes, *prompt_notes, *notes),
     )

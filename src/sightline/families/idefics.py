@@ -18,7 +18,6 @@ from sightline.families.facts import FamilyFacts
 from sightline.families.family import TowerFamily, refusing
 from sightline.families.files import Checkpoint
 from sightline.families.idefics_names import cross_rules, decoder_names, resampler_rules
-from sightline.families.llava_like import stored_dtype
 from sightline.families.parts import decoder_rules, read_decoder, read_tower, tower_rules
 from sightline.families.prompts import image_prompt, read_text_prompt
 from sightline.families.tokens import TokenFacts, read_tokens
@@ -118,7 +117,7 @@ def read_idefics(checkpoint: Checkpoint) -> Declared:
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=(*ignored, *ignored_vision),
         notes=(*view_notes, *notes),
     )

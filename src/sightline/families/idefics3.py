@@ -16,7 +16,6 @@ from sightline.families.facts import FamilyFacts
 from sightline.families.family import refusing
 from sightline.families.files import Checkpoint
 from sightline.families.idefics3_views import read_rows, with_tags
-from sightline.families.llava_like import stored_dtype
 from sightline.families.paligemma import placeholder
 from sightline.families.parts import decoder_rules, read_decoder
 from sightline.families.prompts import image_prompt, read_text_prompt
@@ -133,7 +132,7 @@ def _read(checkpoint: Checkpoint, family: str, *, clips: bool) -> Declared:
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=(*config.finish(family, HARMLESS), *ignored_vision, *ignored_text),
         notes=(*view_notes, *tag_notes, *prompt_notes, *tie_notes),
     )

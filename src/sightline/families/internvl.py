@@ -19,7 +19,7 @@ from sightline.families.files import Checkpoint, root_of
 from sightline.families.internvit import INTERNVIT_HF
 from sightline.families.internvl_prompt import FRAMES, image_tokens, with_placeholder
 from sightline.families.internvl_views import read_tiles
-from sightline.families.llava_like import LANGUAGE_ROOTS, PROJECTOR_ROOTS, stored_dtype
+from sightline.families.llava_like import LANGUAGE_ROOTS, PROJECTOR_ROOTS
 from sightline.families.parts import (
     chosen_layer,
     decoder_rules,
@@ -106,7 +106,7 @@ def read_parts(
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=(*ignored, *ignored_vision, *ignored_text),
         notes=(*view_notes, *prompt_notes, *tie_notes),
     )

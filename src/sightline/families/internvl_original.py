@@ -19,7 +19,6 @@ from sightline.families.internvit import INTERNVIT
 from sightline.families.internvl import shuffle_side
 from sightline.families.internvl_prompt import CONTEXT, FIRST_FRAMES, TEMPLATES, image_tokens
 from sightline.families.internvl_views import ALL, IMAGENET
-from sightline.families.llava_like import stored_dtype
 from sightline.families.parts import chosen_layer, decoder_rules, read_decoder, read_tower
 from sightline.families.prompts import image_prompt, read_text_prompt
 from sightline.families.tables import text_family
@@ -86,7 +85,7 @@ def read_internvl_original(checkpoint: Checkpoint) -> Declared:
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=(*ignored, *ignored_vision, *ignored_text),
         notes=(*prompt_notes, *tie_notes),
     )

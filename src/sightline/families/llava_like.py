@@ -106,7 +106,7 @@ def read_shape(checkpoint: Checkpoint, shape: Shape) -> Declared:
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
         notes=(*view_notes, *prompt_notes, *tie_notes),
     )
@@ -123,16 +123,6 @@ def projector_rules(root: str = "multi_modal_projector.") -> tuple[Rule, ...]:
 def newline_rules(checkpoint: Checkpoint, family: str) -> tuple[Rule, ...]:
     root = root_of(checkpoint, "image_newline", ("", "model."), family)
     return (Rename(f"{root}image_newline", "learned.newline"),)
-
-
-def stored_dtype(config: dict[str, Any]) -> str | None:
-    """`dtype` (5.x) or `torch_dtype` (4.x), at the top or of the text model."""
-    nested = config.get("text_config") or {}
-    for level in (config, nested):
-        for key in ("dtype", "torch_dtype"):
-            if isinstance(value := level.get(key), str):
-                return value
-    return None
 
 
 def _vision(config: Config, shape: Shape) -> tuple[TowerFamily, VitSpec, tuple[str, ...]]:

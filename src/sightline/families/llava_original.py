@@ -20,7 +20,7 @@ from sightline.families.facts import FamilyFacts
 from sightline.families.family import TextFamily
 from sightline.families.files import Checkpoint
 from sightline.families.llava import PROOF
-from sightline.families.llava_like import newline_rules, stored_dtype
+from sightline.families.llava_like import newline_rules
 from sightline.families.llava_prompt import TEMPLATES
 from sightline.families.original_tower import Tower, choose_features, find_tower
 from sightline.families.original_views import read_ratio
@@ -106,7 +106,7 @@ def read_release(checkpoint: Checkpoint, tower: Path | None, release: Release) -
         prompt=prompt,
         sources=(*here, *((found.source,) if found.source else ())),
         needs=found.needs,
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=(*ignored, *found.ignored),
         notes=(*prompt_notes, *tie_notes),
     )

@@ -12,7 +12,7 @@ from sightline.families.declared import Declared, Source
 from sightline.families.facts import FamilyFacts
 from sightline.families.family import activation, refusing
 from sightline.families.files import Checkpoint, root_of
-from sightline.families.llava_like import LANGUAGE_ROOTS, PROJECTOR_ROOTS, stored_dtype
+from sightline.families.llava_like import LANGUAGE_ROOTS, PROJECTOR_ROOTS
 from sightline.families.mistral import MISTRAL
 from sightline.families.paligemma import placeholder
 from sightline.families.parts import chosen_layer, decoder_rules, read_decoder
@@ -97,7 +97,7 @@ def read_mistral3(checkpoint: Checkpoint) -> Declared:
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
         notes=(*view_notes, *prompt_notes, *notes),
     )

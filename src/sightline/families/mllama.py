@@ -17,7 +17,7 @@ from sightline.families.declared import Declared, Source
 from sightline.families.facts import FamilyFacts
 from sightline.families.family import refusing
 from sightline.families.files import Checkpoint, root_of
-from sightline.families.llava_like import LANGUAGE_ROOTS, PROJECTOR_ROOTS, stored_dtype
+from sightline.families.llava_like import LANGUAGE_ROOTS, PROJECTOR_ROOTS
 from sightline.families.mllama_tower import read_canvas, read_tiled, renamed, tiled_rules
 from sightline.families.parts import decoder_rules, read_decoder
 from sightline.families.prompts import image_prompt, read_text_prompt
@@ -102,7 +102,7 @@ def read_mllama(checkpoint: Checkpoint) -> Declared:
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=(*config.finish("mllama"), *ignored_vision, *ignored_text),
         notes=(*view_notes, *notes, *tie_notes),
     )

@@ -20,7 +20,6 @@ from sightline.families.llava_like import (
     LANGUAGE_ROOTS,
     PROJECTOR_ROOTS,
     VISION_ROOTS,
-    stored_dtype,
 )
 from sightline.families.parts import decoder_rules, read_decoder, read_tower, tower_rules
 from sightline.families.prompts import image_prompt, image_text, read_text_prompt
@@ -100,7 +99,7 @@ def read_paligemma(checkpoint: Checkpoint) -> Declared:
         language=language,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
         notes=(*view_notes, *notes),
     )

@@ -16,7 +16,6 @@ from sightline.families.declared import Declared, Source
 from sightline.families.facts import FamilyFacts
 from sightline.families.family import refusing
 from sightline.families.files import Checkpoint
-from sightline.families.llava_like import stored_dtype
 from sightline.families.parts import decoder_rules, read_decoder
 from sightline.families.prompts import read_template, read_text_prompt
 from sightline.families.qwen1 import QWEN1
@@ -112,7 +111,7 @@ def read_qwen_vl(checkpoint: Checkpoint) -> Declared:
         language=text,
         prompt=prompt,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
         notes=notes,
     )

@@ -16,7 +16,6 @@ from sightline.families.declared import Declared, Source
 from sightline.families.facts import FamilyFacts
 from sightline.families.family import TextFamily, refusing
 from sightline.families.files import Checkpoint, root_of
-from sightline.families.llava_like import stored_dtype
 from sightline.families.parts import decoder_rules, read_decoder
 from sightline.families.prompts import image_prompt, read_text_prompt
 from sightline.families.qwen2_vl_views import Sides, read_native, read_stamps
@@ -96,7 +95,7 @@ def read_shape(checkpoint: Checkpoint, shape: Shape) -> Declared:
         language=language,
         prompt=prompt.model_copy(update={"grounding": shape.grounding}),
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=(*top.finish(family, HARMLESS), *ignored_vision, *ignored_text),
         notes=(*view_notes, *prompt_notes, *notes),
     )

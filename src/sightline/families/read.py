@@ -12,7 +12,6 @@ from sightline.families.config import Config
 from sightline.families.declared import Declared, Source
 from sightline.families.family import TextFamily, TowerFamily
 from sightline.families.files import Checkpoint, open_checkpoint
-from sightline.families.llava_like import stored_dtype
 from sightline.families.llava_original import TEXT_TYPES
 from sightline.families.models import known_types, original_reader, reader_of
 from sightline.families.own import is_own, read_own
@@ -89,7 +88,7 @@ def _tower(
         resolution=views,
         vision=spec,
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
         notes=notes,
     )
@@ -109,7 +108,7 @@ def _text(checkpoint: Checkpoint, family: TextFamily) -> Declared:
         language=spec,
         text_prompt=read_text_prompt(checkpoint, {**family.defaults, **checkpoint.config}),
         sources=(Source(checkpoint.folder, rules),) if checkpoint.folder else (),
-        dtype=stored_dtype(checkpoint.config),
+        dtype=checkpoint.dtype,
         ignored=ignored,
         notes=notes,
     )

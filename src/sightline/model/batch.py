@@ -52,6 +52,12 @@ class Batch:
         """All views, in the order of the rows."""
         return tuple(view for visual in self.visuals for view in visual.pixels)
 
+    @property
+    def visual_tokens(self) -> int:
+        """Those of all rows, in the sequence or beside it in a memory."""
+        laid = (visual.layout for visual in self.visuals)
+        return sum(layout.visual_tokens + layout.memory_tokens for layout in laid)
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
         """On `device`, pixels in `dtype`."""
         return Batch(

@@ -16,11 +16,13 @@ def in_order(laid: VisualLayout, order: Sequence[int]) -> VisualLayout:
         own = [i for i, view in enumerate(laid.views) if view.media == old]
         by = len(views) - own[0]
         item = laid.media[old]
-        segments = tuple(
-            replace(segment, view=segment.view + by) if isinstance(segment, Features) else segment
-            for segment in item.segments
-        )
-        spans.append(replace(item, segments=segments))
+        segments = tuple(_later(s, by) if isinstance(s, Features) else s for s in item.segments)
+        memory = tuple(_later(s, by) if isinstance(s, Features) else s for s in item.memory)
+        spans.append(replace(item, segments=segments, memory=memory))
         views += [replace(laid.views[i], media=number) for i in own]
     sources = tuple(laid.sources[old] for old in order) if laid.sources else ()
     return VisualLayout(tuple(views), tuple(spans), sources, laid.notes)
+
+
+def _later(run: Features, by: int) -> Features:
+    return replace(run, view=run.view + by)

@@ -1,13 +1,18 @@
 """The design space, without torch: every published model is a point in it."""
 
 from sightline.spec.connector import (
+    CAbstractorSpec,
     ConnectorSpec,
+    GluSpec,
+    GridResamplerSpec,
+    InstructionSpec,
     LinearSpec,
     MergerSpec,
     MlpSpec,
     PatchMergerSpec,
     PixelShuffleSpec,
     PooledSpec,
+    QFormerSpec,
     ResamplerSpec,
 )
 from sightline.spec.fusion import (
@@ -16,8 +21,16 @@ from sightline.spec.fusion import (
     FusionSpec,
     InSequenceSpec,
     InterleaveSpec,
+    VisualExpertSpec,
 )
-from sightline.spec.language import AttentionSpec, DecoderSpec, LanguageSpec, MlpBlockSpec, RopeSpec
+from sightline.spec.language import (
+    AttentionSpec,
+    DecoderSpec,
+    LanguageSpec,
+    LearnedPositionsSpec,
+    MlpBlockSpec,
+    RopeSpec,
+)
 from sightline.spec.layers import Activation, LayerNormSpec, NormSpec, RmsNormSpec
 from sightline.spec.model import ModelSpec
 from sightline.spec.prompt import (
@@ -30,15 +43,19 @@ from sightline.spec.prompt import (
 from sightline.spec.resolution import (
     AnyresSpec,
     CanvasSpec,
+    ClipSpec,
     FixedSpec,
     FramesSpec,
     LongestEdgeSpec,
     NativeSpec,
+    PixelRange,
     PixelSpec,
+    PoolSpec,
     ResolutionSpec,
     RowTagsSpec,
     RowTilingSpec,
     TilingSpec,
+    TimestampSpec,
 )
 from sightline.spec.vision import CnnSpec, ModuleSpec, TiledVitSpec, VisionSpec, VitSpec
 
@@ -47,7 +64,9 @@ __all__ = [
     "AnyresSpec",
     "AttentionSpec",
     "BuiltinTemplate",
+    "CAbstractorSpec",
     "CanvasSpec",
+    "ClipSpec",
     "CnnSpec",
     "ConnectorSpec",
     "CrossAttentionSpec",
@@ -57,12 +76,16 @@ __all__ = [
     "FrameTextSpec",
     "FramesSpec",
     "FusionSpec",
+    "GluSpec",
+    "GridResamplerSpec",
     "ImageTokenSpec",
     "InSequenceSpec",
+    "InstructionSpec",
     "InterleaveSpec",
     "JinjaTemplate",
     "LanguageSpec",
     "LayerNormSpec",
+    "LearnedPositionsSpec",
     "LinearSpec",
     "LongestEdgeSpec",
     "MergerSpec",
@@ -73,10 +96,13 @@ __all__ = [
     "NativeSpec",
     "NormSpec",
     "PatchMergerSpec",
+    "PixelRange",
     "PixelShuffleSpec",
     "PixelSpec",
+    "PoolSpec",
     "PooledSpec",
     "PromptSpec",
+    "QFormerSpec",
     "ResamplerSpec",
     "ResolutionSpec",
     "RmsNormSpec",
@@ -85,6 +111,8 @@ __all__ = [
     "RowTilingSpec",
     "TiledVitSpec",
     "TilingSpec",
+    "TimestampSpec",
     "VisionSpec",
+    "VisualExpertSpec",
     "VitSpec",
 ]

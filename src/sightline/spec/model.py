@@ -180,10 +180,6 @@ class ModelSpec(Spec):
             case _:
                 return self.language.width
 
-    @property
-    def _timestamp_ids(self) -> tuple[int, ...]:
-        return self.resolution.text_ids
-
     def _check_ids(self) -> None:
         prompt, vocab = self.prompt, self.language.vocab + self.language.unspoken
         named = {
@@ -198,9 +194,9 @@ class ModelSpec(Spec):
             ("image.after", prompt.image.after),
             ("video.before", prompt.video.before if prompt.video else ()),
             ("video.after", prompt.video.after if prompt.video else ()),
-            ("timestamps", self._timestamp_ids),
         ):
             named |= {f"prompt.{field}.{i}": id_ for i, id_ in enumerate(ids)}
+        named |= {f"resolution.text_ids.{i}": id_ for i, id_ in enumerate(self.resolution.text_ids)}
         for field, value in named.items():
             if value >= vocab:
                 raise SpecError(

@@ -78,7 +78,7 @@ def run_stage(
             lr,
             norm,
             int(targets_BT[:, 1:].sum()),
-            int(batch.visual_BT.sum()),
+            batch.visual_tokens,
             ended - began,
             began - asked,
         )

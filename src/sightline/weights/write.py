@@ -16,7 +16,7 @@ MAX_SHARD_BYTES = 4 << 30
 
 
 def write_file(path: Path, tensors: Mapping[str, Lazy]) -> None:
-    """One file, with the permissions of any. Views and shared tensors are written as tensors of their own."""
+    """One file, with the permissions of any; views and shared tensors as tensors of their own."""
     held = {name: make().detach().cpu().contiguous() for name, make in tensors.items()}
     owners: dict[int, str] = {}
     for name, tensor in held.items():
