@@ -12,6 +12,7 @@ from sightline.core.errors import FamilyError
 from sightline.families import Declared, compose_spec, read_spec
 from sightline.spec import (
     FixedSpec,
+    InterleaveSpec,
     LinearSpec,
     MlpSpec,
     ModuleSpec,
@@ -94,6 +95,14 @@ def test_experts_are_new_or_the_text_models_own() -> None:
     assert kept.model.fusion == fusion and not any("expert" in name for name in kept.fresh)
     with pytest.raises(FamilyError, match="weights of its own"):
         compose_spec(read_spec(CLIP), own, fusion=VisualExpertSpec())
+
+
+def test_a_mask_that_is_not_taken_over_is_said_aloud() -> None:
+    prefix = replace(read_spec(LLAVA), fusion=InterleaveSpec(mask="prefix"))
+    said = compose_spec(read_spec(CLIP), prefix).notes
+    assert any("fusion.mask: prefix, this is causal" in note for note in said)
+    kept = compose_spec(read_spec(CLIP), prefix, fusion=prefix.fusion).notes
+    assert not any("fusion.mask" in note for note in kept)
 
 
 def test_a_module_of_ones_own() -> None:

@@ -14,6 +14,7 @@ from sightline.spec.connector import ConnectorSpec, MlpSpec
 from sightline.spec.fusion import (
     CrossAttentionSpec,
     FusionSpec,
+    InSequenceSpec,
     InterleaveSpec,
     VisualExpertSpec,
 )
@@ -79,7 +80,7 @@ def compose_spec(
         fresh=("connector.{any}", "learned.{any}", *new_weights),
         dtype=language.dtype,
         ignored=(*vision.ignored, *language.ignored),
-        notes=(*vision.notes, *language.notes, *told, *notes),
+        notes=(*vision.notes, *language.notes, *told, *_left_behind(language, joined), *notes),
     )
 
 
@@ -117,6 +118,19 @@ def _fusion(language: Declared, chosen: FusionSpec | None) -> tuple[FusionSpec, 
             return chosen, ("language.blocks.{i}.expert.{any}",)
         case _:
             return chosen or InterleaveSpec(), ()
+
+
+def _left_behind(language: Declared, joined: FusionSpec) -> tuple[str, ...]:
+    """What a whole model's fusion asked of its text model, and the new one does not."""
+    own = language.fusion
+    if not isinstance(own, InSequenceSpec) or not isinstance(joined, InSequenceSpec):
+        return ()
+    pairs = (("mask", own.mask, joined.mask), ("positions", own.positions, joined.positions))
+    return tuple(
+        f"{language.family} was trained with fusion.{name}: {before}, this is {after}"
+        for name, before, after in pairs
+        if before != after
+    )
 
 
 def _features(
