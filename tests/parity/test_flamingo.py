@@ -220,5 +220,5 @@ def test_parts_of_the_published_families_join(name: str, tmp_path: Path) -> None
 
 def test_blocks_that_read_are_not_exchanged(tmp_path: Path) -> None:
     text = read_spec(ref.saved(test_mllama.tiny(), tmp_path))
-    with pytest.raises(FamilyError, match="blocks of its own"):
+    with pytest.raises(FamilyError, match="weights of its own"):
         compose_spec(text, text, fusion=CrossAttentionSpec(layers=(0,)))
