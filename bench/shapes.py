@@ -39,9 +39,9 @@ def vision(width: int, inner: int, depth: int, heads: int, image: int, patch: in
 CLIP_L = {"model_type": "clip_vision_model", **vision(1024, 4096, 24, 16, 336, 14)}
 SIGLIP = {"model_type": "siglip_vision_model", "vision_use_head": False}
 SO400M = vision(1152, 4304, 27, 16, 384, 14)
-VICUNA = text(4096, 11008, 32, 32, 32, 32064, model_type="llama")
+VICUNA = text(4096, 11008, 32, 32, 32, 32064, model_type="llama", max_position_embeddings=4096)
 MROPE = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
-LLAMA3 = text(4096, 14336, 32, 32, 8, 128_256)
+LLAMA3 = text(4096, 14336, 32, 32, 8, 128_256, max_position_embeddings=131_072)
 QWEN_7B = text(3584, 18944, 28, 28, 4, 152_064)
 IMAGE_LAST = {"image_token_id": 9, "video_token_id": 8}
 
