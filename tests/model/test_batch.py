@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.tiny import Item, item, words
+from tests.helpers.tiny import IMAGE, Item, item, words
 
-from sightline.model.batch import collate
+from sightline.model.batch import collate, pack
 from sightline.nn.masks import PADDING
+from sightline.prompt.encode import Span
+from sightline.resolution.groups import Groups
 
 TEXT = st.lists(st.integers(4, 40), min_size=1, max_size=6)
 ITEMS = st.lists(
@@ -66,3 +70,48 @@ def test_moving_a_batch_changes_pixels_only_in_dtype():
     assert torch.equal(moved.pixels[0], batch.pixels[0].bfloat16())
     assert moved.token_ids_BT.dtype == moved.positions_ABT.dtype == torch.int64
     assert torch.equal(moved.mask.document_BS, batch.mask.document_BS)
+
+
+@given(ITEMS)
+def test_a_pack_holds_every_sequence_end_to_end(items):
+    batch, start = pack(items), 0
+    assert batch.mask.lengths == tuple(len(one.token_ids) for one in items)
+    assert batch.token_ids_BT.shape == (1, sum(batch.mask.lengths))
+    assert batch.first_BT.sum() == len(items)
+    for number, one in enumerate(items):
+        own = slice(start, start + len(one.token_ids))
+        assert tuple(batch.token_ids_BT[0, own].tolist()) == one.token_ids
+        assert torch.equal(batch.visual_BT[0, own], one.visual_T)
+        assert torch.equal(batch.positions_ABT[:, 0, own], one.positions_AT)
+        assert (batch.mask.document_BS[0, own] == number).all()
+        assert batch.first_BT[0, start]
+        start = own.stop
+    assert [visual.pixels for visual in batch.visuals] == [one.visual.pixels for one in items]
+
+
+def test_documents_of_a_pack_share_no_group():
+    one = replace(item(1, [5, 6]), groups=Groups((0, 0, 0, 0, -1, -1)))
+    two = replace(item([5], 1), groups=Groups((-1, 1, 1, 1, 1), in_window=True))
+    mask = pack([one, item([7, 8]), two, one]).mask
+    assert mask.groups_in_window
+    assert mask.group_BS[0].tolist() == [
+        *(0, 0, 0, 0, -1, -1),
+        *(-1, -1),
+        *(-1, 2, 2, 2, 2),
+        *(3, 3, 3, 3, -1, -1),
+    ]
+
+
+def test_media_of_a_pack_are_counted_by_document():
+    span = Span(1, 2, 0)
+    seeing = Item((5, IMAGE, 6), torch.zeros(3, dtype=torch.bool), torch.arange(3)[None],
+                  spans=(span,))  # fmt: skip
+    assert pack([seeing, seeing]).latest_BT is None  # nothing lies in a memory
+
+
+@given(ITEMS, SIDE)
+def test_the_first_token_of_a_row_is_where_it_begins(items, side):
+    first_BT = collate(items, 0, side).first_BT
+    longest = first_BT.shape[1]
+    for row, one in enumerate(items):
+        assert first_BT[row, longest - len(one.token_ids) if side == "left" else 0]

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from sightline.nn import attention
 from sightline.nn.attention import attend
 from sightline.nn.masks import BoundMask
+from sightline.nn.trained_attention import pieces
 
 
 def exact(q_BTHK, k_BGSK, v_BGSK, mask, scale):
@@ -52,9 +53,9 @@ def test_borders_change_nothing(block, block_bytes, queries, groups, repeats, ki
 
 @given(total=st.integers(1, 999), most=st.integers(0, 2000))
 def test_pieces_cover_everything_once(total, most):
-    pieces = list(attention._pieces(total, most))
-    assert [i for piece in pieces for i in range(total)[piece]] == list(range(total))
-    assert all(1 <= piece.stop - piece.start <= max(most, 1) for piece in pieces)
+    cut = list(pieces(total, most))
+    assert [i for piece in cut for i in range(total)[piece]] == list(range(total))
+    assert all(1 <= piece.stop - piece.start <= max(most, 1) for piece in cut)
 
 
 @pytest.mark.parametrize("bias", [0, 10, 40])

@@ -152,3 +152,24 @@ def test_a_cache_costs_what_the_spec_says():
     cache = model.language.new_cache(3, 10)
     assert cache.num_bytes == 3 * model.spec.language.kv_bytes(10, bytes_per_value=4)
     assert math.prod(cache.store_L2BGSK.shape) * 4 == cache.num_bytes
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("unit_offset", [False, True])
+def test_a_norm_that_trains_equals_torchs(unit_offset, dtype):
+    """Values to one rounding of the dtype, gradients to a few of float32."""
+    ours = build_norm(RmsNormSpec(unit_offset=unit_offset), 24).to(dtype)
+    torch.nn.init.normal_(ours.weight)
+    x = torch.randn(3, 5, 24, dtype=dtype, requires_grad=True)
+    upstream = torch.randn(3, 5, 24, dtype=dtype)
+    out = ours(x)
+    found = torch.autograd.grad(out, [x, ours.weight], upstream)
+    wide = [t.detach().double().requires_grad_() for t in (x, ours.weight)]
+    theirs = F.rms_norm(wide[0], (24,), wide[1] + unit_offset, ours.eps)
+    truth = torch.autograd.grad(theirs, wide, upstream.double())
+    bound = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float64: 1e-12}[dtype]
+    for mine, other in zip((out, *found), (theirs, *truth), strict=True):
+        assert mine.dtype == dtype
+        assert (mine.double() - other).abs().max() <= bound * other.abs().max()
+    with torch.no_grad():
+        assert (ours(x) - out).abs().max() <= 2**-7 * out.abs().max()

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from sightline.nn.attention import attend
 from sightline.nn.kv_cache import LayerKv
 from sightline.nn.linear import Joint, Linear
-from sightline.nn.masks import BoundMask
 from sightline.nn.memory import Memory
 from sightline.nn.mlp import GatedMlp, PlainMlp
 from sightline.nn.norm import RmsNorm, build_norm
@@ -58,8 +57,7 @@ class MemoryAttention(nn.Module):
             k_BGMK, v_BGMK = self._keys_values(memory.rows_BMD)
             if kv is not None:
                 kv.memorise(k_BGMK, v_BGMK)
-        mask = BoundMask(allowed_B1TS=memory.allowed_B1TM)
-        return self.out(attend(q_BTHK, k_BGMK, v_BGMK, mask, self.scale))
+        return self.out(attend(q_BTHK, k_BGMK, v_BGMK, memory.mask, self.scale))
 
     def _keys_values(self, rows_BMC: Tensor) -> tuple[Tensor, Tensor]:
         k, v = (x.unflatten(-1, (-1, self.head_dim)) for x in self.kv(rows_BMC))

@@ -1,4 +1,4 @@
-"""From visual rows to memory: padded side by side, with what each token reads of it."""
+"""From visual rows to memory: padded side by side or end to end, with what each token reads."""
 
 # B batch  T tokens  M memory rows of the longest conversation  N rows of all  D memory width
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from sightline.core.errors import PlaceholderMismatch
+from sightline.nn.masks import BoundMask, Run
 from sightline.nn.memory import Memory
 from sightline.resolution.layout import Features, MediaLayout, VisualLayout
 from sightline.spec.fusion import CrossAttentionSpec
@@ -20,12 +21,17 @@ NOBODY, BACKDROP = 0, -1  # owners of rows that pad a batch, and of rows that sh
 
 
 def remembered(
-    spec: CrossAttentionSpec, latest_BT: Tensor, layouts: Sequence[VisualLayout], rows_ND: Tensor
+    spec: CrossAttentionSpec,
+    latest_BT: Tensor,
+    layouts: Sequence[VisualLayout],
+    rows_ND: Tensor,
+    lengths: Sequence[int] | None = None,
 ) -> Memory | None:
     """The memory of a batch; None where no block has anything to do.
 
-    latest_BT: int64, number of the latest media item begun at or before each token, from 1; 0
-    before any. rows_ND: the rows of all layouts, in order.
+    latest_BT: int64, number of the latest media item of its conversation begun at or before each
+    token, from 1; 0 before any. rows_ND: the rows of all layouts, in order. lengths: tokens of each
+    conversation of a packed row; without them each is a row.
 
     Raises PlaceholderMismatch if the counts differ.
     """
@@ -39,10 +45,50 @@ def remembered(
         )
     if spec.blind == "everything" and not any(counts):
         return None
+    if lengths is not None:
+        return _end_to_end(spec, latest_BT, owners, rows_ND, lengths)
     rows_BMD = pad_sequence(list(rows_ND.split(counts)), batch_first=True)
     padded = [each + [NOBODY] * (max(counts) - len(each)) for each in owners]
     owner_B1M = torch.tensor(padded, dtype=torch.int64, device=latest_BT.device)[:, None]
     return _read(spec, latest_BT, owner_B1M, rows_BMD)
+
+
+def unread(spec: CrossAttentionSpec, nobody_BT: Tensor, rows_ND: Tensor) -> Memory:
+    """A memory that every token looks at and none takes anything from, nor from the MLP behind it:
+    the blocks run, change nothing, and give gradients that are zero. nobody_BT: all False."""
+    nobody_BT1 = nobody_BT[..., None]
+    rows_BMD = rows_ND.expand(len(nobody_BT), -1, -1)
+    thinks_BT1 = None if spec.blind == "nothing" else nobody_BT1
+    return Memory(rows_BMD, BoundMask(), nobody_BT1, thinks_BT1)
+
+
+def _end_to_end(
+    spec: CrossAttentionSpec,
+    latest_1T: Tensor,
+    owners: Sequence[Sequence[int]],
+    rows_ND: Tensor,
+    lengths: Sequence[int],
+) -> Memory:
+    """Each conversation reads what it would read alone."""
+    counts = [len(own) for own in owners]
+    parts = zip(latest_1T.split(list(lengths), 1), owners, rows_ND.split(counts), strict=True)
+    each = [
+        _read(
+            spec, latest, torch.tensor([[own]], dtype=torch.int64, device=latest.device), rows[None]
+        )
+        for latest, own, rows in parts
+    ]
+    runs = (
+        Run(1, length, count, one.mask)
+        for length, count, one in zip(lengths, counts, each, strict=True)
+    )
+    thinks = [one.thinks_BT1 for one in each if one.thinks_BT1 is not None]
+    return Memory(
+        rows_ND[None],
+        BoundMask(runs=tuple(runs)),
+        torch.cat([one.reads_BT1 for one in each], 1),
+        torch.cat(thinks, 1) if thinks else None,
+    )
 
 
 def _read(
@@ -53,12 +99,17 @@ def _read(
     seen_BTM = (owner_B1M > 0) & (owner_B1M >= first_BT1) & (owner_B1M <= latest_BT[..., None])
     match spec.blind:
         case "nothing":
-            return Memory(rows_BMD, (seen_BTM | ~sees_BT1)[:, None], sees_BT1)
+            allowed_BTM = seen_BTM | ~sees_BT1
+            return Memory(rows_BMD, BoundMask(allowed_B1TS=allowed_BTM[:, None]), sees_BT1)
         case "everything":
             own_B1M = owner_B1M != NOBODY
             has_B11 = own_B1M.any(-1, keepdim=True)
             allowed_BTM = torch.where(sees_BT1, seen_BTM, own_B1M | ~has_B11)
-            return Memory(rows_BMD, allowed_BTM[:, None], has_B11.expand_as(sees_BT1), sees_BT1)
+            mask, reads_BT1 = (
+                BoundMask(allowed_B1TS=allowed_BTM[:, None]),
+                has_B11.expand_as(sees_BT1),
+            )
+            return Memory(rows_BMD, mask, reads_BT1, sees_BT1)
         case _:
             assert_never(spec.blind)
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Protocol
 
 import torch
@@ -31,6 +33,10 @@ class Passing(Protocol):
     def kv(self) -> LayerKv | None: ...
     @property
     def visual_BT(self) -> Tensor | None: ...
+    @property
+    def lengths(self) -> tuple[int, ...] | None: ...
+    @property
+    def idle(self) -> bool: ...
     def wanted(self, x: Tensor, /) -> Tensor: ...
 
 
@@ -51,10 +57,11 @@ class VisualExpertBlock(nn.Module):
         self.expert = Expert(spec)
 
     def forward(self, x_BTD: Tensor, ctx: Passing) -> Tensor:
-        rows_BT = None if ctx.visual_BT is None else expert_rows(ctx.visual_BT)
+        rows_BT = None if ctx.visual_BT is None else expert_rows(ctx.visual_BT, ctx.lengths)
         left_BT = None if rows_BT is None else ctx.wanted(rows_BT)
         expert = self.expert
-        qkv = routed(self.norm1(x_BTD), rows_BT, self.attn.project, expert.attn.project)
+        idle = ctx.idle
+        qkv = routed(self.norm1(x_BTD), rows_BT, self.attn.project, expert.attn.project, idle)
         q, k, v = (x.unflatten(-1, (-1, self.head_dim)) for x in qkv.split(self.attn.sizes, -1))
         if ctx.rotary is not None:
             q, k = ctx.rotary.turn(q), ctx.rotary.turn(k)
@@ -63,9 +70,9 @@ class VisualExpertBlock(nn.Module):
         else:
             k_BGSK, v_BGSK = ctx.kv.append(k, v)
         read_BTD = attend(ctx.wanted(q), k_BGSK, v_BGSK, ctx.mask, self.scale)
-        out_BTD = routed(read_BTD, left_BT, self.attn.out, expert.attn.out)
+        out_BTD = routed(read_BTD, left_BT, self.attn.out, expert.attn.out, idle)
         x_BTD = ctx.wanted(x_BTD) + out_BTD
-        return x_BTD + routed(self.norm2(x_BTD), left_BT, self.mlp, expert.mlp)
+        return x_BTD + routed(self.norm2(x_BTD), left_BT, self.mlp, expert.mlp, idle)
 
     def residual_writers(self) -> tuple[Linear, ...]:
         """The matrices whose products are added to the residual stream."""
@@ -105,9 +112,11 @@ class Rows(Protocol):
     def __call__(self, x: Tensor, /) -> Tensor: ...
 
 
-def routed(x_BTD: Tensor, rows_BT: Tensor | None, text: Rows, visual: Rows) -> Tensor:
-    """`visual` of the rows that are true, `text` of the others."""
-    if rows_BT is None or not rows_BT.any():
+def routed(
+    x_BTD: Tensor, rows_BT: Tensor | None, text: Rows, visual: Rows, idle: bool = False
+) -> Tensor:
+    """`visual` of the rows that are true, `text` of the others; idle: `visual` even of none."""
+    if rows_BT is None or not (idle or rows_BT.any()):
         return text(x_BTD)
     own_RE, others_RE = visual(x_BTD[rows_BT]), text(x_BTD[~rows_BT])
     out_BTE = own_RE.new_empty(*x_BTD.shape[:2], own_RE.shape[-1])
@@ -115,9 +124,15 @@ def routed(x_BTD: Tensor, rows_BT: Tensor | None, text: Rows, visual: Rows) -> T
     return out_BTE.index_put((~rows_BT).nonzero(as_tuple=True), others_RE)
 
 
-def expert_rows(visual_BT: Tensor) -> Tensor:
-    """Visual rows that a visual row follows: [0 1 1 1 0] -> [0 1 1 0 0]."""
-    return visual_BT & F.pad(visual_BT[:, 1:], (0, 1), value=False)
+def expert_rows(visual_BT: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
+    """Visual rows that a visual row follows: [0 1 1 1 0] -> [0 1 1 0 0].
+
+    The last row of a document is followed by none: documents of `lengths` lie end to end.
+    """
+    followed_BT = F.pad(visual_BT[:, 1:], (0, 1), value=False)
+    if lengths is not None:
+        followed_BT[:, [end - 1 for end in accumulate(lengths)]] = False
+    return visual_BT & followed_BT
 
 
 def _mlp(spec: DecoderSpec) -> GatedMlp | PlainMlp:

@@ -19,7 +19,9 @@ class BlockContext:
     memory: what blocks of cross-attention read; visual_BT: bool, rows that are visual.
     rotary: None where positions are not rotary.
     deep_NE: features that fusion adds to visual rows layer by layer, one row for each of them.
+    lengths: of the documents that lie end to end in a packed row.
     last_only: only the last row leaves the block; every row still gives keys and values.
+    idle: parts that no row needs run on none, because they run in other processes.
     """
 
     rotary: Rotary | None
@@ -28,7 +30,9 @@ class BlockContext:
     memory: Memory | None = None
     visual_BT: Tensor | None = None
     deep_NE: Tensor | None = None
+    lengths: tuple[int, ...] | None = None
     last_only: bool = False
+    idle: bool = False
 
     def wanted(self, x: Tensor) -> Tensor:
         """The rows of x[B, T, ...] that are needed beyond keys and values."""

@@ -69,12 +69,13 @@ class Decoder(nn.Module):
         memory: Memory | None = None,
         deep_NE: Tensor | None = None,
         last_only: bool = False,
+        idle: bool = False,
     ) -> Tensor:
         """Embeddings [B, T, D] -> normed hidden states [B, T, D]; the cache grows by T columns.
 
         Passes after the first read the `memory` of the first, whose keys and values are cached.
         `last_only` returns the last row [B, 1, D]: the last block then computes keys and values
-        of all rows, and everything else of one.
+        of all rows, and everything else of one. `idle`: see `BlockContext`.
         """
         start = 0 if cache is None else cache.length
         memory = cache.reads if cache is not None and memory is None else memory
@@ -91,7 +92,8 @@ class Decoder(nn.Module):
         for i, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True)):
             kv = None if cache is None else cache.layer(i)
             turns = rotary if window is None else windowed
-            ctx = BlockContext(turns, bound[window], kv, memory, visual_BT, deep_NE)
+            ctx = BlockContext(turns, bound[window], kv, memory, visual_BT, deep_NE, mask.lengths,
+                               idle=idle)  # fmt: skip
             if last_only and i == len(self.blocks) - 1:
                 ctx = ctx.for_last_row(mask.bind(stop - 1, stop, window, x_BTD.device))
             x_BTD = block(x_BTD, ctx)

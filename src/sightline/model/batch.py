@@ -1,17 +1,18 @@
-"""Prepared sequences side by side."""
+"""Prepared sequences side by side, or end to end."""
 
 # B sequences  T tokens  A position axes
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from sightline.model.visual import VisualInput
+from sightline.model.visual import Idle, VisualInput
 from sightline.nn.masks import PADDING, Mask
 from sightline.prompt.encode import Span
 from sightline.resolution.groups import ALONE, Groups
@@ -37,8 +38,11 @@ class Sequenced(Protocol):
 @dataclass(frozen=True, slots=True)
 class Batch:
     """token_ids int64[B, T]; visual bool[B, T] marks placeholders; positions int64[A, B, T];
-    visuals: what each row shows; latest int64[B, T]: number of the latest media item begun at or
-    before each token, from 1, where items have a memory."""
+    visuals: what each document shows, in order; latest int64[B, T]: number of the latest media item
+    of its document begun at or before each token, from 1, where items have a memory;
+    idle: what runs for no row, in one of several processes.
+
+    A document is a row, or in a packed batch one of those that `mask.lengths` counts."""
 
     token_ids_BT: Tensor
     visual_BT: Tensor
@@ -46,11 +50,26 @@ class Batch:
     mask: Mask
     visuals: tuple[VisualInput, ...] = ()
     latest_BT: Tensor | None = None
+    idle: Idle | None = None
 
     @property
     def pixels(self) -> tuple[Tensor, ...]:
         """All views, in the order of the rows."""
         return tuple(view for visual in self.visuals for view in visual.pixels)
+
+    @property
+    def first_BT(self) -> Tensor:
+        """bool[B, T]: tokens that nothing of their document stands before."""
+        first_BT = torch.zeros_like(self.token_ids_BT, dtype=torch.bool)
+        lengths = self.mask.lengths
+        if lengths is not None:
+            first_BT[0, list(accumulate(lengths[:-1], initial=0))] = True
+        elif (document_BS := self.mask.document_BS) is not None:
+            first_BT[:, 0] = True
+            first_BT[:, 1:] = document_BS[:, 1:] != document_BS[:, :-1]
+        else:
+            first_BT[:, 0] = True
+        return first_BT
 
     @property
     def visual_tokens(self) -> int:
@@ -67,6 +86,7 @@ class Batch:
             self.mask.with_tables(lambda table: table.to(device)),
             tuple(visual.to(device, dtype) for visual in self.visuals),
             None if self.latest_BT is None else self.latest_BT.to(device),
+            None if self.idle is None else self.idle.to(device, dtype),
         )
 
 
@@ -95,6 +115,44 @@ def collate(items: Sequence[Sequenced], pad_id: int, side: Literal["left", "righ
         tuple(item.visual for item in items),
         _latest(items, longest, side) if reads else None,
     )
+
+
+def pack(items: Sequence[Sequenced]) -> Batch:
+    """End to end in one row, nothing padded: each keeps its positions, and sees only itself.
+
+    The passes of training attend document by document, so that cost grows with the squares of
+    their lengths, not with that of the row. `sightline.spec.packing.packing_refusal` says which
+    models cannot be packed.
+    """
+    each = [collate([item], 0, "right") for item in items]
+    lengths = tuple(len(item.token_ids) for item in items)
+    reads = any(one.latest_BT is not None for one in each)
+    latest = (torch.zeros_like(one.token_ids_BT) if one.latest_BT is None else one.latest_BT
+              for one in each)  # fmt: skip
+    return Batch(
+        torch.cat([one.token_ids_BT for one in each], 1),
+        torch.cat([one.visual_BT for one in each], 1),
+        torch.cat([one.positions_ABT for one in each], 2),
+        _end_to_end([one.mask for one in each], lengths),
+        tuple(item.visual for item in items),
+        torch.cat(list(latest), 1) if reads else None,
+    )
+
+
+def _end_to_end(masks: Sequence[Mask], lengths: tuple[int, ...]) -> Mask:
+    """One mask of many; groups are numbered anew, so that no two documents share one."""
+    numbers = torch.arange(len(lengths))
+    document_BS = numbers.repeat_interleave(torch.tensor(lengths))[None]
+    mask = Mask(document_BS=document_BS, lengths=lengths)
+    if all(one.group_BS is None for one in masks):
+        return mask
+    groups, taken = [], 0
+    for one, length in zip(masks, lengths, strict=True):
+        own_BT = torch.full((1, length), ALONE) if one.group_BS is None else one.group_BS
+        groups.append(own_BT + taken * (own_BT != ALONE))
+        taken += int(own_BT.max()) + 1
+    in_window = any(one.groups_in_window for one in masks)
+    return replace(mask, group_BS=torch.cat(groups, 1), groups_in_window=in_window)
 
 
 def _mask(

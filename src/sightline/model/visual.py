@@ -46,24 +46,47 @@ class VisualInput:
         return replace(self, pixels=tuple(view.to(device, dtype) for view in self.pixels))
 
 
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What a process runs beside its batch, for no row, because other processes run it for rows.
+
+    blanks: each one more pass through encoder and connector. learned: vectors of the layout.
+    """
+
+    blanks: tuple[VisualInput, ...] = ()
+    learned: tuple[str, ...] = ()
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Idle:
+        """On `device`, pixels in `dtype`."""
+        return replace(self, blanks=tuple(blank.to(device, dtype) for blank in self.blanks))
+
+
 def view_tokens(
     spec: ModelSpec, vision: nn.Module, connector: nn.Module, visuals: Sequence[VisualInput]
 ) -> list[Tensor]:
     """Visual tokens [N, D] of each view of several conversations; alike views run together."""
     pixels = [view_Chw for visual in visuals for view_Chw in visual.pixels]
-    pools = [view.pool for visual in visuals for view in visual.layout.views]
     told = [visual.instruction_ids for visual in visuals for _ in visual.pixels]
-    alike: dict[tuple[torch.Size, PoolSpec | None], list[int]] = {}
-    for number, (view_Chw, pool) in enumerate(zip(pixels, pools, strict=True)):
-        alike.setdefault((view_Chw.shape, pool), []).append(number)
     tokens: dict[int, Tensor] = {}
-    for ((_, height, width), pool), numbers in alike.items():
+    for ((_, height, width), pool), numbers in passes(visuals).items():
         features_VNC = vision(torch.stack([pixels[number] for number in numbers]))
         words = Instruction.of([told[number] for number in numbers], features_VNC.device)
         ctx = ViewContext(spec.vision.grid(width, height), words)
         made_VND = _connected(spec, connector, features_VNC, ctx, pool)
         tokens |= dict(zip(numbers, made_VND, strict=True))
     return [tokens[number] for number in range(len(pixels))]
+
+
+def passes(
+    visuals: Sequence[VisualInput],
+) -> dict[tuple[torch.Size, PoolSpec | None], list[int]]:
+    """The views that run through the encoder together, by size and pool: their numbers."""
+    pixels = [view_Chw for visual in visuals for view_Chw in visual.pixels]
+    pools = [view.pool for visual in visuals for view in visual.layout.views]
+    alike: dict[tuple[torch.Size, PoolSpec | None], list[int]] = {}
+    for number, (view_Chw, pool) in enumerate(zip(pixels, pools, strict=True)):
+        alike.setdefault((view_Chw.shape, pool), []).append(number)
+    return alike
 
 
 def _connected(

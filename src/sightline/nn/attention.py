@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.nn.masks import BoundMask
+from sightline.nn.masks import BoundMask, Run
+from sightline.nn.trained_attention import PlainAttention, pieces
 
-SHORT = 512  # keys up to which a plain product beats the CPU's flash kernel in the backward pass
+SHORT = 1024  # keys up to which training on a CPU keeps a table of weights: faster, and larger
 BLOCK = 128  # queries of one block on a CPU
 BLOCK_BYTES = 1 << 20  # scores of one block: they stay in the cache from one product to the next
 
@@ -33,8 +33,13 @@ def attend(
     With a `soft_cap` scores s become soft_cap · tanh(s / soft_cap) before they are masked.
     """
     on_cpu = q_BTHK.device.type == "cpu"
-    trains = torch.is_grad_enabled() and (q_BTHK.requires_grad or k_BGSK.requires_grad)
-    short = on_cpu and trains and k_BGSK.shape[2] <= SHORT
+    trains = torch.is_grad_enabled() and any(x.requires_grad for x in (q_BTHK, k_BGSK, v_BGSK))
+    short = on_cpu and trains and _most_keys(k_BGSK, mask) <= SHORT
+    if short and soft_cap is None and not torch.compiler.is_compiling():
+        out_BTE: Tensor = PlainAttention.apply(q_BTHK, k_BGSK, v_BGSK, mask, scale)
+        return out_BTE
+    if mask.runs is not None:
+        return _by_runs(q_BTHK, k_BGSK, v_BGSK, mask.runs, scale, soft_cap)
     if q_BTHK.shape[1] == 1 and not short:
         return _single_row(q_BTHK, k_BGSK, v_BGSK, mask, scale, soft_cap)
     q_BHTK = q_BTHK.transpose(1, 2)
@@ -55,6 +60,37 @@ def attend(
             scale=scale,
         )
     return out_BHTK.transpose(1, 2).flatten(2)
+
+
+def _most_keys(k_BGSK: Tensor, mask: BoundMask) -> int:
+    """Keys of the longest document."""
+    return k_BGSK.shape[2] if mask.runs is None else max(run.keys for run in mask.runs)
+
+
+def _by_runs(
+    q_1THK: Tensor,
+    k_1GSK: Tensor,
+    v_1GSK: Tensor,
+    runs: Sequence[Run],
+    scale: float,
+    soft_cap: float | None,
+) -> Tensor:
+    """A packed row: each run as a batch of its own. A document without keys reads zeros."""
+    q_runs = q_1THK[0].split([run.documents * run.queries for run in runs])
+    keys = [run.documents * run.keys for run in runs]
+    k_runs, v_runs = k_1GSK[0].split(keys, 1), v_1GSK[0].split(keys, 1)
+    out: list[Tensor] = []
+    for run, q_THK, k_GSK, v_GSK in zip(runs, q_runs, k_runs, v_runs, strict=True):
+        if not run.keys:
+            out.append(q_THK.new_zeros(q_THK.shape).flatten(1))
+            continue
+        q_NTHK = q_THK.unflatten(0, (run.documents, run.queries))
+        k_NGSK, v_NGSK = (
+            x_GSK.unflatten(1, (run.documents, run.keys)).transpose(0, 1)
+            for x_GSK in (k_GSK, v_GSK)
+        )
+        out.append(attend(q_NTHK, k_NGSK, v_NGSK, run.mask, scale, soft_cap).flatten(0, 1))
+    return torch.cat(out)[None]
 
 
 def _repeat(x_BGSK: Tensor, repeats: int) -> Tensor:
@@ -92,18 +128,20 @@ def _plain(
     soft_cap: float | None,
 ) -> Tensor:
     """softmax(cap(q k^T · scale) + mask) v written out, in the dtype of its inputs."""
-    repeats = q_BHTK.shape[1] // k_BGSK.shape[1]
-    k_BHSK, v_BHSK = _repeat(k_BGSK, repeats), _repeat(v_BGSK, repeats)
-    scores_BHTS = (q_BHTK * scale) @ k_BHSK.transpose(2, 3)
+    groups = k_BGSK.shape[1]
+    q_BGRTK = (q_BHTK * scale).unflatten(1, (groups, -1))
+    scores_BGRTS = (q_BGRTK.flatten(2, 3) @ k_BGSK.transpose(2, 3)).unflatten(2, q_BGRTK.shape[2:4])
     allowed = mask.allowed_B1TS
     if mask.causal:
-        queries, keys = scores_BHTS.shape[2:]
-        allowed = torch.ones(queries, keys, dtype=torch.bool, device=k_BHSK.device).tril()
+        queries, keys = scores_BGRTS.shape[3:]
+        allowed = torch.ones(queries, keys, dtype=torch.bool, device=k_BGSK.device).tril()
+        allowed = allowed[None, None]
     if soft_cap is not None:
-        scores_BHTS = soft_cap * (scores_BHTS / soft_cap).tanh()
+        scores_BGRTS = soft_cap * (scores_BGRTS / soft_cap).tanh()
     if allowed is not None:
-        scores_BHTS = scores_BHTS.masked_fill(~allowed, float("-inf"))
-    return scores_BHTS.softmax(-1) @ v_BHSK
+        scores_BGRTS = scores_BGRTS.masked_fill(~allowed[:, :, None], float("-inf"))
+    mixed_BGMK = scores_BGRTS.softmax(-1).flatten(2, 3) @ v_BGSK
+    return mixed_BGMK.unflatten(2, q_BGRTK.shape[2:4]).flatten(1, 2)
 
 
 def _by_blocks(
@@ -130,8 +168,8 @@ def _by_blocks(
     out_BGRTK = torch.empty_like(q_BGRTK)
     rows_per_group = q_BGRTK[:, 0, :, :BLOCK, 0].numel()
     bytes_per_group = rows_per_group * keys * q_BHTK.itemsize
-    for g in _pieces(groups, BLOCK_BYTES // max(bytes_per_group, 1)):
-        for t in _pieces(queries, BLOCK):
+    for g in pieces(groups, BLOCK_BYTES // max(bytes_per_group, 1)):
+        for t in pieces(queries, BLOCK):
             seen = keys - queries + t.stop if mask.causal else keys
             scores_BGNS = q_BGRTK[:, g, :, t].flatten(2, 3) @ k_BGKS[:, g, :, :seen]
             if soft_cap is not None:
@@ -141,13 +179,6 @@ def _by_blocks(
             mixed_BGNK = scores_BGNS.softmax(-1) @ v_BGSK[:, g, :seen]
             out_BGRTK[:, g, :, t] = mixed_BGNK.unflatten(2, size)
     return out_BGRTK.flatten(1, 2)
-
-
-def _pieces(total: int, most: int) -> Iterator[slice]:
-    """0..total in equal runs of at most `most`, and of at least one."""
-    count = math.ceil(total / max(most, 1))
-    edges = (total * i // max(count, 1) for i in range(count + 1))
-    return (slice(*edge) for edge in itertools.pairwise(edges))
 
 
 def _hide(scores_BGRTS: Tensor, mask: BoundMask, t: slice) -> None:

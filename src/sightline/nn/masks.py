@@ -1,11 +1,13 @@
 """Who may see whom, as data; dense only where a kernel needs it."""
 
 # B batch  T queries  S keys (columns of the sequence or of the cache)
+# N neighbouring documents of one length  L that length
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -16,10 +18,25 @@ PADDING = -1
 
 @dataclass(frozen=True, slots=True)
 class BoundMask:
-    """A mask resolved for one forward pass: nothing, plain causal, or bool[B or 1, 1, T, S]."""
+    """A mask resolved for one forward pass: nothing, plain causal, or bool[B or 1, 1, T, S].
+
+    runs: of a packed row, what lies end to end in it; the other fields are then unused.
+    """
 
     causal: bool = False
     allowed_B1TS: Tensor | None = None
+    runs: tuple[Run, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`documents` neighbours of equal length, each `queries` tokens that see `keys` columns of
+    their own as `mask` says, in which a document is a row."""
+
+    documents: int
+    queries: int
+    keys: int
+    mask: BoundMask
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +47,15 @@ class Mask:
     document_BS: int64, tokens see only their own document; PADDING is seen by no other token.
     group_BS: int64, tokens of one group >= 0 see each other in both directions: all of them, or
     with `groups_in_window` none further back than a layer's window.
+    lengths: of the documents that fill the one row of a packed batch end to end. They say what
+    `document_BS` says; a whole row is then attended to document by document.
     """
 
     causal: bool = True
     document_BS: Tensor | None = None
     group_BS: Tensor | None = None
     groups_in_window: bool = False
+    lengths: tuple[int, ...] | None = None
 
     def with_tables(self, change: Callable[[Tensor], Tensor]) -> Mask:
         """The same mask with `change` applied to its tables (another device, other rows)."""
@@ -48,6 +68,7 @@ class Mask:
 
     def with_room(self, extra: int) -> Mask:
         """`extra` more columns, in the one document of their row and in no group."""
+        assert self.lengths is None, "a packed row has no one document to go on with"
         document, group = self.document_BS, self.group_BS
         return replace(
             self,
@@ -57,6 +78,8 @@ class Mask:
 
     def bind(self, start: int, stop: int, window: int | None, device: torch.device) -> BoundMask:
         """For queries at columns start..stop over keys at columns 0..stop."""
+        if self.lengths is not None and (start, stop) == (0, sum(self.lengths)):
+            return BoundMask(runs=tuple(self._runs(self.lengths, window, device)))
         plain = self.document_BS is None and self.group_BS is None
         if plain and (window is None or stop <= window):
             single = stop - start == 1
@@ -65,6 +88,22 @@ class Mask:
             if start == 0:
                 return BoundMask(causal=True)
         return BoundMask(allowed_B1TS=self._dense(start, stop, window, device))
+
+    def _runs(
+        self, lengths: tuple[int, ...], window: int | None, device: torch.device
+    ) -> Iterator[Run]:
+        start = 0
+        for length, equal in groupby(lengths):
+            count = len(list(equal))
+            stop = start + count * length
+            group_NL = (
+                None if self.group_BS is None else self.group_BS[0, start:stop].view(count, -1)
+            )
+            if group_NL is not None and not (group_NL >= 0).any():
+                group_NL = None
+            alone = replace(self, document_BS=None, group_BS=group_NL, lengths=None)
+            yield Run(count, length, length, alone.bind(0, length, window, device))
+            start = stop
 
     def _dense(self, start: int, stop: int, window: int | None, device: torch.device) -> Tensor:
         query = torch.arange(start, stop, device=device)[:, None]
