@@ -41,17 +41,23 @@ class Matrix(nn.Module):
         return (self,)
 
     @property
-    def values(self) -> nn.Parameter:
+    def values(self) -> Tensor:
         """The matrix [out, in]; a layer without one of its own says whose it uses."""
         assert self.weight is not None
         return self.weight
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is nothing but its matrix and bias."""
+        return self.kernel is None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.kernel is not None:
             return self.kernel(x)
         return F.linear(x, self.values, self.bias)
 
-    def _refuse_if_packed(self, verb: str) -> None:
+    def refuse_if_packed(self, verb: str) -> None:
+        """Raises WeightError if the values are laid out for inference."""
         if self.kernel is not None:
             raise WeightError(
                 "model",
@@ -62,27 +68,71 @@ class Matrix(nn.Module):
     # The three ways in which torch reaches the parameters of a module.
 
     def _save_to_state_dict(self, *args: Any, **options: Any) -> None:
-        self._refuse_if_packed("saved")
+        self.refuse_if_packed("saved")
         super()._save_to_state_dict(*args, **options)
 
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
-        self._refuse_if_packed("loaded into")
+        self.refuse_if_packed("loaded into")
         super()._load_from_state_dict(*args, **options)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Matrix:
-        self._refuse_if_packed("moved or cast")
+        self.refuse_if_packed("moved or cast")
         return super()._apply(fn, recurse)
 
 
+class Adapter(Protocol):
+    """Changes what a frozen matrix gives (`nn.lora`)."""
+
+    def __call__(self, linear: Linear, x: Tensor, base: Tensor) -> Tensor:
+        """x[..., in] and the product of the frozen matrix, base[..., out] -> [..., out]."""
+
+
+class Store(Protocol):
+    """Holds a frozen matrix in a format of its own (`nn.nf4`)."""
+
+    def __call__(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """x[..., in] -> x[..., out]."""
+
+    def values(self) -> Tensor:
+        """The matrix [out, in]."""
+
+
 class Linear(Matrix):
-    """A matrix of the layer's own."""
+    """A matrix of the layer's own; while it lies in a `store`, `weight` is None.
+
+    Adapter and store are modules, so their tensors are the layer's: `q.weight`, `q.adapter.a`.
+    """
 
     weight: nn.Parameter
+    adapter: Adapter | None
+    store: Store | None
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool) -> None:
         super().__init__()
+        self.inputs, self.outputs = inputs, outputs
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self.adapter = self.store = None
+
+    @property
+    def values(self) -> Tensor:
+        return self.weight if self.store is None else self.store.values()
+
+    @property
+    def is_plain(self) -> bool:
+        return self.kernel is None and self.adapter is None and self.store is None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kernel is not None:
+            return self.kernel(x)
+        base = self.product(x, self.bias)
+        return base if self.adapter is None else self.adapter(self, x, base)
+
+    def product(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """x[..., in] -> x[..., out] by the matrix alone, without its adapter."""
+        if self.store is None:
+            return F.linear(x, self.weight, bias)
+        return self.store(x, bias)
 
 
 class Joint:

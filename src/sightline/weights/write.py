@@ -15,8 +15,13 @@ Lazy = Callable[[], Tensor]
 MAX_SHARD_BYTES = 4 << 30
 
 
-def write_file(path: Path, tensors: Mapping[str, Lazy]) -> None:
-    """One file, with the permissions of any; views and shared tensors as tensors of their own."""
+def write_file(
+    path: Path, tensors: Mapping[str, Lazy], header: Mapping[str, str] | None = None
+) -> None:
+    """One file, with the permissions of any; views and shared tensors as tensors of their own.
+
+    `header` are words kept beside the tensors.
+    """
     held = {name: make().detach().cpu().contiguous() for name, make in tensors.items()}
     owners: dict[int, str] = {}
     for name, tensor in held.items():
@@ -25,7 +30,7 @@ def write_file(path: Path, tensors: Mapping[str, Lazy]) -> None:
     part = path.with_name(f".{path.name}.part")
     part.touch()
     mode = part.stat().st_mode  # who may read it is for the user to say: safetensors lets one only
-    save_file(held, part, metadata={"format": "pt"})
+    save_file(held, part, metadata={"format": "pt", **(header or {})})
     part.chmod(mode)
     part.replace(path)
 
