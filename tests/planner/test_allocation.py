@@ -15,11 +15,12 @@ from sightline.planner.formats import weight_bytes
 from sightline.planner.published import clip_large, llava
 from sightline.planner.report import plan
 from sightline.planner.tensors import vision_weights, weights
-from sightline.planner.train import PARTS
 from sightline.planner.work import kv_bytes, parameters
 from sightline.spec.connector import LinearSpec, MlpSpec
 from sightline.spec.language import MlpBlockSpec
 from sightline.spec.layers import LayerNormSpec, RmsNormSpec
+from sightline.spec.train import PARTS
+from sightline.train.parts import parameters_of
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -40,10 +41,9 @@ def test_every_name_and_shape_is_the_built_models(name):
 def test_bytes_are_what_is_allocated(name, dtype):
     built = build_model(SWITCHES[name], dtype=DTYPES[dtype])
     allocated = {
-        part: sum(p.numel() * p.element_size() for p in getattr(built, part).parameters())
-        for part in (*PARTS, "learned")
+        part: sum(p.numel() * p.element_size() for p in own.values())
+        for part, own in parameters_of(built).items()
     }
-    allocated["connector"] += allocated.pop("learned")  # vectors that layouts name
     assert {p: weight_bytes(weights(SWITCHES[name], p), dtype) for p in PARTS} == allocated
 
 

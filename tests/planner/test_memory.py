@@ -16,7 +16,6 @@ from sightline.model.build import build_model
 from sightline.planner.encoder import encoder_rows
 from sightline.planner.report import plan
 from sightline.planner.tensors import weights
-from sightline.planner.train import PARTS
 from sightline.planner.work import (
     attention_flops,
     decode_work,
@@ -26,6 +25,7 @@ from sightline.planner.work import (
 )
 from sightline.planner.workload import workload
 from sightline.spec import ModelSpec
+from sightline.spec.train import PARTS
 
 CROSS: dict[str, Any] = {"kind": "cross_attention", "layers": [0, 2]}
 FUSIONS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from sightline.planner.published import published_runs as authors_runs
 from sightline.planner.work import kv_bytes, parameters
 from sightline.planner.workload import workload
 from sightline.spec.connector import MlpSpec
-from sightline.spec.train_budget import StageBudget
+from sightline.spec.train.budget import StageBudget
 
 MIB = 2**20
 

@@ -31,7 +31,7 @@ from sightline.planner.work import (
     head_flops,
 )
 from sightline.planner.workload import workload
-from sightline.spec.train_budget import LoraBudget, StageBudget
+from sightline.spec.train.budget import LoraBudget, StageBudget
 
 SPEC = SWITCHES["language: llama"]
 
@@ -90,6 +90,7 @@ def test_memory_is_sixteen_bytes_a_trained_parameter_and_two_a_frozen_one():
 
 def test_masters_and_moments_are_what_the_trainer_allocates():
     optim = pytest.importorskip("sightline.train.optim")
+    parts = pytest.importorskip("sightline.train.parts")
     spec_stage = pytest.importorskip("sightline.spec.train")
     built = build_model(SPEC, dtype=torch.bfloat16)
     for p in built.parameters():
@@ -100,7 +101,7 @@ def test_masters_and_moments_are_what_the_trainer_allocates():
         data=spec_stage.ScenesSpec(),
         steps=200,
     )
-    adamw = optim.MasterOptimizer(built.parameters(), recipe)
+    adamw = optim.MasterOptimizer(parts.groups(built, recipe), recipe)
     adamw.step(1e-3, 1.0)
     held = sum(t.numel() * t.element_size() for t in adamw.tensors().values() if t.ndim)
     sample = workload(SPEC, [(28, 28)], text_tokens=20)

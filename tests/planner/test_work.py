@@ -137,7 +137,8 @@ def kept_numbers(run, parameters):
 
 
 SLACK = 1.1  # statistics of norms and softmax, rotations
-ROWS = 640  # beyond the length up to which training on CPU keeps scores
+SPARED = 0.8  # RMS norms on a CPU write out their backward pass and keep up to a fifth less
+ROWS = 1040  # beyond the length up to which training on CPU keeps scores
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
@@ -153,7 +154,7 @@ def test_a_decoder_block_keeps_what_is_planned(name):
     own = [*block.parameters(), *turns]
     kept = kept_numbers(lambda: block(x_BTD, ctx), own)
     planned = decoder_row(spec) + score_row(spec, ROWS)
-    assert planned <= kept / ROWS <= SLACK * planned
+    assert SPARED * planned <= kept / ROWS <= SLACK * planned
 
 
 @pytest.mark.parametrize("name", VISIONS)
@@ -163,7 +164,7 @@ def test_an_encoder_block_keeps_what_is_planned(name):
     x_VND = torch.randn(1, ROWS, spec.width, requires_grad=True)
     ctx = VitContext(Grid(ROWS // 20, 20))
     kept = kept_numbers(lambda: block(x_VND, ctx), list(block.parameters()))
-    assert vit_row(spec) <= kept / ROWS <= SLACK * vit_row(spec)
+    assert SPARED * vit_row(spec) <= kept / ROWS <= SLACK * vit_row(spec)
 
 
 class Peak(TorchDispatchMode):

@@ -17,9 +17,15 @@ STAGE: dict[str, Any] = {"kind": "align", "data": {"kind": "scenes"}, "steps": 2
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"kind": "pretrain"}, "kind", "pretrain"),
     ({"trains": []}, "trains", "names no part"),
-    ({"trains": ["tower"]}, "trains.0", "tower"),
+    ({"trains": ["tower"]}, "trains", "tower"),
+    ({"trains": ["vision", "vision"]}, "trains", "twice"),
+    ({"trains": {"vision": {"how": "bitfit"}}}, "trains.vision", "bitfit"),
+    ({"trains": {"vision": {"rank": 3}}}, "trains.vision.rank", "not permitted"),
+    ({"trains": {"vision": {"layer_decay": 1.5}}}, "trains.vision.layer_decay", "less"),
+    ({"trains": {"vision": {"how": "lora", "rank": 0}}}, "trains.vision.rank", "greater"),
     ({"steps": 0}, "steps", "greater"),
-    ({"batch": 0}, "batch", "greater"),
+    ({"batch": 0}, "batch.rows", "greater"),
+    ({"batch": {"kind": "pack", "tokens": 3}}, "batch.tokens", "greater"),
     ({"lr": 0}, "lr", "greater"),
     ({"lr": float("nan")}, "lr", "finite"),
     ({"betas": [0.9, 1.0]}, "betas.1", "less than 1"),
@@ -34,7 +40,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"data": {"sides": []}}, "data.sides", "at least 1"),
     ({"data": {"sides": [0]}}, "data.sides.0", "greater"),
     ({"data": {"words": 3}}, "data.words", "greater"),
-    ({"epochs": 3}, "epochs", "not permitted"),
+    ({"epochs": 3}, "steps", "stands beside epochs"),
+    ({"steps": None}, "steps", "is missing"),
+    ({"steps": None, "epochs": 1, "batch": {"kind": "pack", "tokens": 99}}, "epochs", "packs"),
+    ({"data": {"kind": "files", "path": "a", "take": "some"}}, "data.take", "unknown"),
+    ({"data": {"kind": "files", "path": "a", "dialect": "latin"}}, "data.dialect", "latin"),
+    ({"data": {"kind": "mixture", "sources": []}}, "data.sources", "at least 1"),
 ]
 
 

@@ -18,7 +18,7 @@ from sightline.spec.model import ModelSpec
 from sightline.spec.prompt import BuiltinTemplate, ImageTokenSpec, PromptSpec
 from sightline.spec.resolution import FixedSpec
 from sightline.spec.train import Part
-from sightline.spec.train_budget import StageBudget
+from sightline.spec.train.budget import StageBudget
 from sightline.spec.vision import VitSpec
 
 GPUS, PRICE = 8, 2.0

@@ -15,12 +15,12 @@ from sightline.planner.pieces import count
 from sightline.planner.published import Calibration, calibrate, lesson_runs
 from sightline.planner.resolve import Model, spec_of
 from sightline.planner.tensors import weights
-from sightline.planner.train import PARTS, TrainPlan, standard_stages, train_plan
+from sightline.planner.train import TrainPlan, standard_stages, train_plan
 from sightline.planner.work import Work, decoder_flops, kv_bytes, prompt_attention_flops
 from sightline.planner.workload import Picture, Workload, workload
 from sightline.spec.hardware import HARDWARE, HardwareSpec
 from sightline.spec.model import ModelSpec
-from sightline.spec.train import Part
+from sightline.spec.train import PARTS, Part
 
 LADDER = (224, 336, 448, 672)  # pixels, rounded to whole patches
 PICTURE_COUNTS = (0, 1, 3)
@@ -222,6 +222,7 @@ def _parts(spec: ModelSpec) -> tuple[PartCost, ...]:
             weight_bytes={dtype: weight_bytes(own, dtype) for dtype in FORMATS},
         )
         for part, own in found.items()
+        if own
     )
 
 

@@ -23,7 +23,7 @@ from sightline.spec.fusion import (
 from sightline.spec.language import DecoderSpec, LearnedPositionsSpec
 from sightline.spec.layers import LayerNormSpec
 from sightline.spec.model import ModelSpec
-from sightline.spec.train import Part
+from sightline.spec.train.parts import Part
 from sightline.spec.vision import CnnSpec, ModuleSpec, TiledVitSpec, VisionSpec, VitSpec
 
 
@@ -37,21 +37,26 @@ def weights(spec: ModelSpec, part: Part) -> tuple[Weight, ...]:
             names = spec.resolution.learned
             learned = (Weight(f"learned.{name}", (width,), "vector") for name in names)
             return (*connector_weights(spec.connector, spec.vision.out_width, width), *learned)
+        case "fusion":
+            return tuple(_fusion(spec))
         case "language":
-            return tuple(_language(spec))
+            return tuple(decoder_weights(spec.language))
         case _:
             assert_never(part)
 
 
-def _language(spec: ModelSpec) -> Iterator[Weight]:
+def text_weights(spec: ModelSpec) -> tuple[Weight, ...]:
+    """The language model's parameters and those that the fusion adds to it."""
+    return (*weights(spec, "language"), *weights(spec, "fusion"))
+
+
+def _fusion(spec: ModelSpec) -> Iterator[Weight]:
     match spec.fusion:
         case InterleaveSpec() | DeepStackSpec():  # visual tokens stand in the sequence
-            yield from decoder_weights(spec.language)
+            return
         case VisualExpertSpec():
-            yield from decoder_weights(spec.language)
             yield from expert_weights(spec.language)
         case CrossAttentionSpec() as fusion:
-            yield from decoder_weights(spec.language)
             yield from reading_weights(fusion, spec.language)
         case _:
             assert_never(spec.fusion)

@@ -8,7 +8,7 @@ optimiser are split evenly among them (FSDP, ZeRO-3); activations are not.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import assert_never
 
 from sightline.core.config import Spec
@@ -20,7 +20,7 @@ from sightline.planner.formats import WeightDtype, weight_bytes
 from sightline.planner.latency import Hardware, find_hardware, usable_bytes
 from sightline.planner.memory import memory_flops
 from sightline.planner.pieces import Weight, count
-from sightline.planner.tensors import weights
+from sightline.planner.tensors import text_weights, weights
 from sightline.planner.work import (
     attention_flops,
     connector_flops,
@@ -29,10 +29,9 @@ from sightline.planner.work import (
 )
 from sightline.planner.workload import Workload, workload
 from sightline.spec.model import ModelSpec
-from sightline.spec.train import Part
-from sightline.spec.train_budget import LoraBudget, StageBudget
+from sightline.spec.train import PARTS, Part
+from sightline.spec.train.budget import LoraBudget, StageBudget
 
-PARTS: tuple[Part, ...] = ("vision", "connector", "language")
 WEIGHT, GRADIENT, MASTER, MOMENTS = 2, 2, 4, 8  # bytes for each trained parameter
 LOGIT_BYTES = 4 + 4 + 2  # float32 logits, their gradient, and the product they were cast from
 
@@ -115,7 +114,7 @@ def lora_parameters(spec: ModelSpec, lora: LoraBudget | None) -> int:
 
 
 def _adapted(spec: ModelSpec) -> Iterator[Weight]:
-    return (weight for weight in weights(spec, "language") if weight.role in ("linear", "memory"))
+    return (weight for weight in text_weights(spec) if weight.role in ("linear", "memory"))
 
 
 def train_memory(sample: Workload, stage: StageBudget, gpus: int = 1) -> TrainMemory:
@@ -139,7 +138,8 @@ def train_memory(sample: Workload, stage: StageBudget, gpus: int = 1) -> TrainMe
 def _frozen_bytes(spec: ModelSpec, part: Part, stage: StageBudget) -> int:
     if part in stage.trains:
         return 0
-    dtype: WeightDtype = stage.lora.base if stage.lora and part == "language" else "bf16"
+    adapted = stage.lora if part in ("fusion", "language") else None
+    dtype: WeightDtype = "bf16" if adapted is None else adapted.base
     return weight_bytes(weights(spec, part), dtype)
 
 
@@ -154,9 +154,10 @@ def sample_flops(sample: Workload, stage: StageBudget) -> int:
     vision = sum(encoder_flops(spec.vision, view) for view in views)
     connector = sum(connector_flops(spec, view) for view in views)
     return (
-        vision * _passes("vision", stage)
-        + connector * _passes("connector", stage)
-        + _language_flops(sample, stage) * _passes("language", stage)
+        vision * passes("vision", stage.trains, checkpointing=stage.checkpointing)
+        + connector * passes("connector", stage.trains)
+        + _language_flops(sample, stage)
+        * passes("language", stage.trains, checkpointing=stage.checkpointing)
         + 6 * sample.tokens * lora_parameters(spec, stage.lora)
     )
 
@@ -168,16 +169,17 @@ def _language_flops(sample: Workload, stage: StageBudget) -> int:
     return blocks + attention + head_flops(sample.spec.language, stage.targets)
 
 
-def _passes(part: Part, stage: StageBudget) -> int:
-    """Forwards' worth of FLOPs: forward, backward of activations, of weights, recomputation."""
-    trains, again = part in stage.trains, int(stage.checkpointing)
+def passes(part: Part, trains: Collection[Part], *, checkpointing: bool = False) -> int:
+    """Forwards' worth of FLOPs of a part, where `trains` are updated in full: forward, backward of
+    activations, of weights, recomputation."""
+    own, again = part in trains, int(checkpointing)
     match part:
         case "vision":
-            return 3 + again if trains else 1
+            return 3 + again if own else 1
         case "connector":
-            return 3 if trains else 1 + ("vision" in stage.trains)
-        case "language":
-            return 2 + trains + again
+            return 3 if own else 1 + ("vision" in trains)
+        case "language" | "fusion":
+            return 2 + own + again
         case _:
             assert_never(part)
 
@@ -209,7 +211,7 @@ def standard_stages(
         )
 
     return (
-        stage("full", ("connector", "language")),
+        stage("full", ("connector", "fusion", "language")),
         stage("connector", ("connector",)),
         stage(f"LoRA r{rank}", ("connector",), LoraBudget(rank=rank)),
         stage(f"QLoRA r{rank}", ("connector",), LoraBudget(rank=rank, base="nf4")),

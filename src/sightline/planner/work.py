@@ -16,7 +16,7 @@ from sightline.planner.encoder import encoder_flops
 from sightline.planner.formats import FORMATS, WeightDtype, weight_bytes
 from sightline.planner.memory import memory_flops
 from sightline.planner.pieces import Weight, count, matrices
-from sightline.planner.tensors import decoder_weights, vision_weights, weights
+from sightline.planner.tensors import decoder_weights, text_weights, vision_weights, weights
 from sightline.resolution.layout import VisualLayout
 from sightline.spec.fusion import CrossAttentionSpec, InSequenceSpec, VisualExpertSpec
 from sightline.spec.language import DecoderSpec
@@ -75,7 +75,7 @@ def prefill_work(
     """`tokens` of each of `batch` sequences through the language model, logits of the last."""
     flops = decoder_flops(spec, tokens) + prompt_attention_flops(spec, tokens)
     flops += memory_flops(spec, tokens, memory_tokens)
-    read = _language_bytes(spec, weights(spec, "language"), dtype)
+    read = _language_bytes(spec, text_weights(spec), dtype)
     return Work((flops + head_flops(spec.language)) * batch, read)
 
 
@@ -100,7 +100,7 @@ def _text_weights(spec: ModelSpec) -> tuple[Weight, ...]:
     """What a row of text passes; where visual rows have a version of their own, it is as large."""
     if isinstance(spec.fusion, VisualExpertSpec):
         return tuple(decoder_weights(spec.language))
-    return weights(spec, "language")
+    return text_weights(spec)
 
 
 def attention_flops(spec: DecoderSpec, tokens: int) -> int:
@@ -142,7 +142,7 @@ def kv_bytes(spec: ModelSpec, tokens: int, dtype: WeightDtype, memory_tokens: in
 def parameters(spec: ModelSpec) -> tuple[int, int, int]:
     """Numbers in vision encoder, connector and language model."""
     vision, connector = weights(spec, "vision"), weights(spec, "connector")
-    return count(vision), count(connector), count(weights(spec, "language"))
+    return count(vision), count(connector), count(text_weights(spec))
 
 
 def _query_width(spec: DecoderSpec) -> int:

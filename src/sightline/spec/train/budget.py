@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from sightline.core.config import Spec
 from sightline.core.errors import SpecError
-from sightline.spec.train import Part
+from sightline.spec.train.parts import Part
 
 
 class LoraBudget(Spec):
@@ -31,7 +31,7 @@ class StageBudget(Spec):
     """
 
     name: str = Field(min_length=1)
-    trains: tuple[Part, ...] = ("connector", "language")
+    trains: tuple[Part, ...] = ("connector", "fusion", "language")
     lora: LoraBudget | None = None
     samples: int = Field(ge=1)
     epochs: float = Field(default=1, gt=0)
