@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from sightline.api import build, compose, load
     from sightline.core.errors import SightlineError
     from sightline.planner import plan
+    from sightline.weights.pair import load_pair
 
 __version__ = "0.1.0"
 
-__all__ = ["SightlineError", "__version__", "build", "compose", "load", "plan"]
+__all__ = ["SightlineError", "__version__", "build", "compose", "load", "load_pair", "plan"]
 
 _HOMES = {
     "SightlineError": "sightline.core.errors",
     "build": "sightline.api",
     "compose": "sightline.api",
     "load": "sightline.api",
+    "load_pair": "sightline.weights.pair",
     "plan": "sightline.planner",
 }
 

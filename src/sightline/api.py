@@ -26,6 +26,7 @@ from sightline.model.prepare import Prepared
 from sightline.model.reference import reference_logits
 from sightline.model.speaker import Answering, Messages, Speaker
 from sightline.model.vlm import Vlm
+from sightline.nn.named import named_device, named_dtype
 from sightline.nn.packed import pack, unpack
 from sightline.pictures.sorts import sort_of
 from sightline.prompt.files import load_tokenizer
@@ -153,7 +154,9 @@ def load(
     """
     folder = EMBEDDED / "tiny" if model == "tiny" else find(model, revision=revision)
     declared = read_spec(with_safetensors(folder))
-    loaded = load_weights(declared, device=_device(device), dtype=_dtype(dtype), vision=vision)
+    loaded = load_weights(
+        declared, device=named_device(device), dtype=named_dtype(dtype), vision=vision
+    )
     if torch.device(device).type == "cpu":
         pack(loaded.model)
     tokenizer = with_placeholder(load_tokenizer(folder), loaded.model.spec.prompt)
@@ -178,7 +181,7 @@ def build(
     model = build_model(spec, vision=vision)
     initialise(model, seed)
     words = tokenizer if isinstance(tokenizer, Tokenizer) else load_tokenizer(Path(tokenizer))
-    model = model.to(_device(device), _dtype(dtype)).eval()
+    model = model.to(named_device(device), named_dtype(dtype)).eval()
     return VisionLanguageModel(model, words)
 
 
@@ -210,7 +213,7 @@ def compose(
     text = read_spec(with_safetensors(folder))
     declared = compose_spec(tower, text, connector=connector, resolution=resolution, **choices)
     loaded = load_weights(
-        declared, device=_device(device), dtype=_dtype(dtype), seed=seed, vision=own
+        declared, device=named_device(device), dtype=named_dtype(dtype), seed=seed, vision=own
     )
     tokenizer = with_control_tokens(load_tokenizer(folder), declared.model.prompt)
     return VisionLanguageModel(loaded.model, tokenizer, declared.notes)
@@ -243,27 +246,6 @@ def _declared_module(module: nn.Module, resolution: ResolutionSpec | None) -> De
     name = type(module).__name__
     spec = ModuleSpec(name=name, width=width, patch=patch, parameters=parameters)
     return Declared(family=name, vision=spec, resolution=resolution)
-
-
-def _device(name: str) -> torch.device:
-    """Raises SpecError for a device that is not here."""
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError):
-        raise SpecError("device", f"{name!r} is not here", "use cpu, or cuda with a GPU") from None
-
-
-def _dtype(name: str) -> torch.dtype | None:
-    match name:
-        case "auto":
-            return None
-        case "float32":
-            return torch.float32
-        case "bfloat16":
-            return torch.bfloat16
-        case "float16":
-            return torch.float16
-    raise SpecError("dtype", f"{name!r} is unknown", "use auto, float32, bfloat16 or float16")
 
 
 def conversation(given: Sequence[Any]) -> Messages:

@@ -51,7 +51,7 @@ TRAIN: dict[str, Any] = {
             "batch": 4,
             "lr": 0.01,
             "schedule": {"warmup_steps": 0},
-            "data": {"questions": 4, "words": 40, "sides": [32]},
+            "data": {"kind": "scenes", "questions": 4, "words": 40, "sides": [32]},
         }
     ],
 }
@@ -195,7 +195,8 @@ def recipe(parts: Path, folder: Path, **changes: Any) -> Path:
 
 
 def test_a_recipe_of_published_parts_is_the_same_model(parts: Path, tmp_path: Path) -> None:
-    model, tokenizer = read_recipe(recipe(parts, parts / "recipes")).model()
+    made = read_recipe(recipe(parts, parts / "recipes")).make()
+    model, tokenizer = made.model, made.tokenizer
     wanted = sightline.compose(
         vision=parts / "clip",
         language=parts / "qwen2",
@@ -236,13 +237,13 @@ def test_a_recipe_that_says_something_else_is_refused(field: str, parts: Path) -
     data["model"][section] = value
     path.write_text(yaml.safe_dump(data))
     with pytest.raises(SightlineError) as caught:
-        read_recipe(path).model()
+        read_recipe(path).make()
     assert field in caught.value.field
 
 
 def test_a_tokenizer_beside_published_parts_is_refused(parts: Path) -> None:
     with pytest.raises(SpecError, match="tokenizer"):
-        read_recipe(recipe(parts, parts / "recipes", tokenizer="../qwen2")).model()
+        read_recipe(recipe(parts, parts / "recipes", tokenizer="../qwen2")).make()
 
 
 def test_a_module_says_what_it_gives(parts: Path) -> None:

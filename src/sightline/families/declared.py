@@ -11,6 +11,7 @@ from sightline.spec.connector import ConnectorSpec
 from sightline.spec.fusion import FusionSpec, InterleaveSpec
 from sightline.spec.language import LanguageSpec
 from sightline.spec.model import ModelSpec
+from sightline.spec.pair import PairSpec
 from sightline.spec.prompt import PromptSpec, TemplateSpec
 from sightline.spec.resolution import ResolutionSpec
 from sightline.spec.rules import Drop, Rule
@@ -54,6 +55,8 @@ class Declared:
         ignored: keys of the config that are known to have no effect here.
         notes: what was assumed, for the user.
         fingerprint: what the folder was made with, if it says so.
+        pair: the declaration of both towers, where a folder was read as one; `vision` is then its
+            vision tower.
     """
 
     family: str
@@ -71,6 +74,7 @@ class Declared:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    pair: PairSpec | None = None
 
     @property
     def is_model(self) -> bool:
@@ -82,6 +86,8 @@ class Declared:
         """The whole model. Raises FamilyError for a tower or a text model alone."""
         if not (self.resolution and self.vision and self.connector and self.language
                 and self.prompt):  # fmt: skip
+            if self.pair is not None:
+                raise FamilyError(self.family, "is a pair of towers", "open it with load_pair")
             have = [n for n in ("vision", "language") if getattr(self, n) is not None]
             raise FamilyError(self.family, f"is only a {' and a '.join(have)} part",
                               "join a tower and a text model with compose")  # fmt: skip

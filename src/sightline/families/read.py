@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sightline.core.errors import FamilyError, FolderError
 from sightline.families.cogvlm import unnamed_type
@@ -44,7 +44,7 @@ def read_spec(
     if not isinstance(source, Mapping) and is_own(Path(source)):
         return read_own(Path(source))
     checkpoint = open_checkpoint(source)
-    _refuse_quantised(checkpoint)
+    refuse_quantised(checkpoint)
     declared = _read(checkpoint, None if tower is None else Path(tower))
     if "auto_map" in checkpoint.config:
         return declared.noting(
@@ -69,7 +69,7 @@ def _read(checkpoint: Checkpoint, tower: Path | None) -> Declared:
         if model_type in family.model_types:
             return _tower(checkpoint, family, checkpoint.config, "")
     if whole := whole_tower_family(model_type):
-        return _tower(checkpoint, whole, _vision_config(checkpoint), "vision_config")
+        return _tower(checkpoint, whole, side_config(checkpoint, "vision"), "vision_config")
     for text in TEXTS:
         if model_type in text.model_types:
             return _text(checkpoint, text)
@@ -94,9 +94,10 @@ def _tower(
     )
 
 
-def _vision_config(checkpoint: Checkpoint) -> dict[str, Any]:
-    """CLIP's first releases keep the same values in `vision_config_dict`, which then counts."""
-    given = checkpoint.config.get("vision_config_dict") or checkpoint.config.get("vision_config")
+def side_config(checkpoint: Checkpoint, side: Literal["vision", "text"]) -> dict[str, Any]:
+    """The config of one of two towers. CLIP's first releases keep the same values in
+    `vision_config_dict` and `text_config_dict`, which then count."""
+    given = checkpoint.config.get(f"{side}_config_dict") or checkpoint.config.get(f"{side}_config")
     return dict(given or {})
 
 
@@ -114,7 +115,7 @@ def _text(checkpoint: Checkpoint, family: TextFamily) -> Declared:
     )
 
 
-def _refuse_quantised(checkpoint: Checkpoint) -> None:
+def refuse_quantised(checkpoint: Checkpoint) -> None:
     """Weights in another format than plain floats need that format's own arithmetic."""
     nested = checkpoint.config.get("text_config") or {}
     for level in (checkpoint.config, nested):

@@ -21,6 +21,7 @@ class TokenFacts:
         first_free: the first id above every token, or None without a tokenizer.
         bos, eos, pad: texts of special tokens.
         adds_bos: whether encoding puts bos in front; None where nothing says so.
+        kind: the class that tokenizer_config.json names.
     """
 
     added: Mapping[str, int]
@@ -30,6 +31,7 @@ class TokenFacts:
     eos: str | None = None
     pad: str | None = None
     adds_bos: bool | None = None
+    kind: str | None = None
 
     def id_of(self, text: str | None) -> int | None:
         """The id of a token, or None if there is no such token."""
@@ -58,6 +60,7 @@ def read_tokens(checkpoint: Checkpoint) -> TokenFacts:
         first_free=max(ids) + 1 if ids else None,
         **special,
         adds_bos=_adds_bos(main, config, special["bos"]),
+        kind=_text(config.get("tokenizer_class")),
     )
 
 

@@ -18,10 +18,12 @@ from sightline.fusion.visual_expert import VisualExpertBlock
 from sightline.language.blocks import ParallelBlock, SequentialBlock
 from sightline.language.decoder import Decoder, Embedding, Head
 from sightline.language.places import LearnedPositions
+from sightline.model.pair import PairHead
 from sightline.nn.linear import Linear
 from sightline.nn.norm import LayerNorm, RmsNorm
 from sightline.vision.cnn import CnnEncoder
 from sightline.vision.embed import Halving, PatchEmbed
+from sightline.vision.pool import AttentionPool
 from sightline.vision.tiled_vit import PatchPositions, TiledBlock, TiledVit, TileEmbedding
 from sightline.vision.vit import VitBlock, VitEncoder
 
@@ -114,6 +116,10 @@ def _fill(module: nn.Module, generator: Generator) -> None:
                 module.positions.zero_()[-grid.area :] = waves(grid, module.spec.width)
         case CnnEncoder():
             module.draw(generator)
+        case AttentionPool():
+            _normal(module.probe, TOKEN_STD, generator)
+        case PairHead():
+            module.reset()
         case _:
             pass  # containers, and modules of others
 

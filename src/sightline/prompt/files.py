@@ -30,16 +30,17 @@ LISTS = (
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder: tokenizer.json, or an old form that is converted.
 
-    Old forms: SentencePiece `tokenizer.model`, GPT-2's or Qwen2's vocab.json and merges.txt (as
-    `tokenizer_class` says), Qwen's qwen.tiktoken. Other `.tiktoken` files need a pattern:
-    `convert.from_tiktoken`.
+    Old forms: SentencePiece `tokenizer.model` (SigLIP: `spiece.model`), GPT-2's or Qwen2's
+    vocab.json and merges.txt (as `tokenizer_class` says), Qwen's qwen.tiktoken. Other `.tiktoken`
+    files need a pattern: `convert.from_tiktoken`.
     Raises PromptError where there is no tokenizer or a file is broken.
     """
     config = replace(read_config(folder), instruction=_instruction(folder))
     if (path := folder / "tokenizer.json").is_file():
         return Tokenizer(_text(path), config)
-    if (path := folder / "tokenizer.model").is_file():
-        data = _bytes(path)
+    spm = (folder / name for name in ("tokenizer.model", "spiece.model"))
+    if (found := next((path for path in spm if path.is_file()), None)) is not None:
+        data = _bytes(found)
         legacy = bool(config.other.get("legacy", True))
         names = convert.spm_names(data) | config.named
         source = convert.from_sentencepiece(data, legacy=legacy)

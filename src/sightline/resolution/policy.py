@@ -57,6 +57,17 @@ def layout(spec: ModelSpec, media: Sequence[MediaSize], budget: int | None = Non
     return replace(laid, notes=notes)
 
 
+def one_view(policy: FixedSpec, picture: MediaSize) -> VisualLayout:
+    """The view of a picture for an encoder alone, which writes no tokens into a sequence.
+
+    Raises PictureError as `layout` does.
+    """
+    _check_media(0, picture)
+    views = (fixed.view(policy, picture.size, (0,)),)
+    _check_surfaces(0, picture, views)
+    return VisualLayout(views, (MediaLayout(()),))
+
+
 def _smaller(
     spec: ModelSpec, fits: Callable[[ModelSpec], bool]
 ) -> tuple[ModelSpec, tuple[str, ...]]:

@@ -77,6 +77,11 @@ def off_surface(below: Canvas, place: Place) -> Place:
     return _moved(place, lambda x: x - below.x, lambda y: y - below.y)
 
 
+def on_surface(below: Canvas, place: Place) -> Place:
+    """Pixels of a picture -> pixels of the surface that it lies on; the inverse of the above."""
+    return _moved(place, lambda x: x + below.x, lambda y: y + below.y)
+
+
 def _moved(place: Place, x: Callable[[float], float], y: Callable[[float], float]) -> Place:
     if isinstance(place, Point):
         return Point(x(place.x), y(place.y), place.label)

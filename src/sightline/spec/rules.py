@@ -9,7 +9,7 @@ other way it saves; every tensor on both sides must be claimed.
 | Rename    | one tensor                           | the same tensor                   |
 | Fuse      | one tensor                           | several, its rows dealt by groups |
 | Split     | several tensors                      | one, their rows stacked           |
-| Reshape   | leading axes of size one             | without them                      |
+| Reshape   | leading axes of size one             | without them (or the reverse)     |
 | FrameKernel | [out, 3, frames, …]               | [out, 3 · frames, …], frame by frame |
 | Transpose | [in, out]                            | [out, in]                         |
 | Grow      | fewer rows                           | more rows, the new ones initialised |
@@ -67,7 +67,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Reshape:
-    """On disk the tensor has `lead` more axes of size one in front."""
+    """On disk the tensor has `lead` more axes of size one in front, or fewer if negative."""
 
     disk: str
     ours: str
@@ -128,7 +128,7 @@ class Step:
             case Rename():
                 return ours
             case Reshape(lead=lead):
-                return ((1,) * lead + first,)
+                return ((1,) * lead + first[max(0, -lead) :],)
             case Transpose():
                 return (first[::-1],)
             case FrameKernel(frames=frames):

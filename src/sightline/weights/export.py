@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sightline.families.export import Published, publish_model, publish_text, publish_tower
 from sightline.language.decoder import Decoder
 from sightline.model.vlm import Vlm
+from sightline.nn.lora import refuse_adapted
 from sightline.prompt.files import save_tokenizer
 from sightline.prompt.templates import template_source
 from sightline.prompt.tokenizer import Tokenizer
@@ -36,7 +37,7 @@ def export_hf(
     Raises FamilyError naming the choice that LLaVA's format cannot express.
     """
     published = publish_model(model.spec)
-    _write(model, published, Path(folder), dtype, max_shard_bytes)
+    write_published(model, published, Path(folder), dtype, max_shard_bytes)
     if tokenizer is not None:
         save_tokenizer(tokenizer, Path(folder))
     _write_template(model.spec.prompt, Path(folder))
@@ -51,17 +52,19 @@ def export_part(
         published, holder = publish_text(part.spec), nn.ModuleDict({"language": part})
     else:
         published, holder = publish_tower(part.spec), nn.ModuleDict({"vision": part})
-    _write(holder, published, Path(folder), dtype, MAX_SHARD_BYTES)
+    write_published(holder, published, Path(folder), dtype)
     return published
 
 
-def _write(
+def write_published(
     module: nn.Module,
     published: Published,
     folder: Path,
-    dtype: torch.dtype | None,
-    max_shard_bytes: int,
+    dtype: torch.dtype | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
+    """Tensors under their published names and the JSON files beside them."""
+    refuse_adapted(module)
     folder.mkdir(parents=True, exist_ok=True)
     ours = state_of(module)
     dtype = dtype or next(iter(ours.values())).dtype

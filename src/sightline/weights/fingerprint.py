@@ -10,10 +10,11 @@ from typing import Any, assert_never
 
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.spec.model import ModelSpec
+from sightline.spec.pair import PairSpec
 from sightline.spec.resolution import PixelSpec
 
 
-def fingerprint(spec: ModelSpec, tokenizer: Tokenizer) -> dict[str, str]:
+def fingerprint(spec: ModelSpec | PairSpec, tokenizer: Tokenizer) -> dict[str, str]:
     """SHA-256 of the spec (template and preprocessing included) and of the tokenizer, and the
     library whose version decides about pixels."""
     return {

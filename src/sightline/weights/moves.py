@@ -18,7 +18,7 @@ def to_ours(step: Step, disk: Sequence[Tensor]) -> list[Tensor]:
         case Rename() | Grow():
             return [first]
         case Reshape(lead=lead):
-            return [first.reshape(first.shape[lead:])]
+            return [first.reshape((1,) * -lead + first.shape[max(0, lead) :])]
         case Transpose():
             return [first.T]
         case FrameKernel():
@@ -41,7 +41,7 @@ def to_disk(step: Step, ours: Sequence[Tensor]) -> list[Tensor]:
         case Grow(rows=rows):
             return [first[:rows]]
         case Reshape(lead=lead):
-            return [first.reshape((1,) * lead + first.shape)]
+            return [first.reshape((1,) * lead + first.shape[max(0, -lead) :])]
         case Transpose():
             return [first.T]
         case FrameKernel(frames=frames):

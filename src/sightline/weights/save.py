@@ -12,7 +12,9 @@ import yaml
 from torch import Tensor
 
 from sightline.families.own import FILE, own_yaml
+from sightline.model.pair import Pair
 from sightline.model.vlm import Vlm
+from sightline.nn.lora import refuse_adapted
 from sightline.prompt.files import load_tokenizer, save_tokenizer
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.weights.fingerprint import fingerprint
@@ -21,7 +23,7 @@ from sightline.weights.write import MAX_SHARD_BYTES, Lazy, write_folder
 
 
 def save(
-    model: Vlm,
+    model: Vlm | Pair,
     folder: Path | str,
     *,
     tokenizer: Tokenizer | None = None,
@@ -30,12 +32,13 @@ def save(
     dtype: torch.dtype | None = None,
     max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> None:
-    """Write a folder that `load_folder` reads back bit by bit.
+    """Write a folder that `load_folder` (of a pair: `load_pair`) reads back bit by bit.
 
     `card` becomes card.md; `about` is kept in sightline.yaml (how it was trained, say), beside the
     fingerprint where there is a tokenizer; `dtype` None keeps the model's. Files of an earlier
     save in `folder` are replaced.
     """
+    refuse_adapted(model)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors, sizes = lazily(state_of(model), dtype)
