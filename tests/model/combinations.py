@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import torch
-from tests.helpers.speaking import assistant, chat_spec, picture, tokenizer, user
+from tests.helpers.speaking import chat_spec, picture, tokenizer
 from tests.helpers.tiny import Json
 
 from sightline.core.errors import SpecError
-from sightline.data.feed import training_batch
+from sightline.data.collate import padded
+from sightline.data.rows import training_row
+from sightline.data.sample import Media, Sample, Text, Turn
 from sightline.model.build import build_model
 from sightline.model.init import initialise
 from sightline.model.prepare import Preparer
 from sightline.spec import ModelSpec
-from sightline.train.losses import next_token
+from sightline.train.losses.next_token import next_token
 
 SIDE, PATCH = 16, 4
 
@@ -108,20 +110,25 @@ def kinds(union: Any) -> set[str]:
     return {member.model_fields["kind"].default for member in members}
 
 
+def answered(shown: object, said: str) -> Sample:
+    """One question about one picture."""
+    asked = Turn("user", (Media("image", shown), Text("Where is it?")))
+    return Sample("row", (asked, Turn("assistant", (Text(said),))))
+
+
 def losses(spec: ModelSpec, steps: int) -> Iterator[float]:
     """Train a fresh model on two rows about pictures of two shapes."""
     model = build_model(spec)
     initialise(model, 0)
     prepare = Preparer(spec, tokenizer())
     rows = [
-        prepare([user(picture(*size, seed=i), "Where is it?"), assistant(said)],
-                add_generation_prompt=False)
+        training_row(answered(picture(*size, seed=i), said), prepare)
         for i, (size, said) in enumerate((((30, 14), "left above"), ((12, 20), "a star")))
-    ]  # fmt: skip
-    batch, targets_BT = training_batch(rows, spec.prompt.pad_id)
+    ]
+    batch = padded(rows, spec.prompt.pad_id)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(steps):
-        loss = next_token(model, batch, targets_BT)
+        loss = next_token(model, batch) / batch.weight
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -24,12 +24,13 @@ from tests.helpers.tiny import VISUAL
 
 from sightline.core.errors import ContextOverflow, PictureError
 from sightline.core.geometry import MediaSize
+from sightline.data.rows import training_row
 from sightline.data.scene_rows import scene_row
+from sightline.data.sources import Scenes
 from sightline.model.batch import collate
 from sightline.model.prepare import Prepared
 from sightline.resolution.policy import layout
 from sightline.spec.train import StageSpec
-from sightline.train.run import row_maker
 
 VLM = speaking()
 PADDED = speaking(
@@ -107,14 +108,15 @@ def test_targets_are_the_answers_and_their_ends() -> None:
 
 def test_training_rows_and_answers_read_what_prepare_gives(monkeypatch: Any) -> None:
     stage = StageSpec.parse(
-        {"kind": "instruct", "steps": 9, "data": {"seed": 3, "words": 40, "sides": (20, 31)},
-         "schedule": {"warmup_steps": 0}}
+        {"kind": "instruct", "steps": 9, "schedule": {"warmup_steps": 0},
+         "data": {"kind": "scenes", "seed": 3, "words": 40, "sides": (20, 31)}}
     )  # fmt: skip
-    row = row_maker(stage, VLM.speaker.prepare)
+    prepare = VLM.speaker.prepare
     for index in (0, 5):
-        messages = scene_row(stage.data, index, "percent")
-        same(row(index), VLM.prepare(messages, add_generation_prompt=False))
-    asked = [scene_row(stage.data, index, "percent")[:1] for index in range(3)]
+        messages = scene_row(stage.data, index, prepare)
+        row = training_row(Scenes(stage.data).sample(index), prepare)
+        same(row.prepared, VLM.prepare(messages, add_generation_prompt=False))
+    asked = [scene_row(stage.data, index, prepare)[:1] for index in range(3)]
     join, fed = VLM.model.join, []
     monkeypatch.setattr(
         VLM.model, "join", lambda batch, *rest: fed.append(batch) or join(batch, *rest)

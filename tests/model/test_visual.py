@@ -14,7 +14,7 @@ from sightline.model.visual import pooled, stitched, with_row_ends
 from sightline.resolution.layout import Stitch
 from sightline.spec.resolution import PoolSpec
 from sightline.spec.train import StageSpec
-from sightline.train.freeze import apply
+from sightline.train.parts import prepare_parts, table
 
 # Two rows of three tiles, each of two rows and one column, numbered as they stand on the sheet.
 SHEET = torch.arange(12.0).reshape(4, 3, 1)
@@ -55,7 +55,9 @@ def test_the_newline_is_drawn_and_trains_with_the_connector() -> None:
     newline = model.learned["newline"]
     assert 0 < float(newline.detach().abs().max()) <= 0.04
     align = {"kind": "align", "data": {"kind": "scenes"}, "steps": 200, "trains": ["connector"]}
-    rows = apply(model, StageSpec.parse(align))
+    stage = StageSpec.parse(align)
+    prepare_parts(model, stage, 0)
+    rows = table(model, stage)
     assert newline.requires_grad and not model.language.embed.weight.requires_grad
     connector = sum(p.numel() for p in model.connector.parameters())
     assert {row.part: row.parameters for row in rows}["connector"] == connector + newline.numel()

@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sightline.core.geometry import Box, MediaSize
+from sightline.data.rows import messages_of
+from sightline.data.sample import Media, Part, Places, Sample, Text, Turn
 from sightline.data.worlds import scenes
+from sightline.model.prepare import Preparer
 from sightline.prompt.grounding import write_box
-from sightline.spec.prompt import GroundingStyle
 from sightline.spec.train import ScenesSpec
 
 WORD = re.compile(r"\w+|[^\w\s]")
 TURN_WORDS = 3  # what a template adds around a question and its answer
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A question and its answer, boxes written out."""
-
-    question: str
-    answer: str
-
-
-def scene_row(spec: ScenesSpec, index: int, style: GroundingStyle) -> list[dict[str, Any]]:
-    """Row `index` as messages, the picture an array in the first user message.
+def scene_sample(spec: ScenesSpec, index: int, name: str) -> Sample:
+    """Row `index`, called `name`: the picture an array in the first question, boxes as places.
 
     Several questions share one picture, so its visual tokens are paid once. A scene that allows
-    no question of the kinds asked for is captioned.
+    no question of the kinds asked for is captioned. Words are counted with boxes in percent,
+    whatever style they will be written in, so the row does not depend on the model.
     """
     rng = random.Random(f"row/{spec.seed}/{index}")
     dial = scenes.SceneDial(
@@ -45,21 +36,31 @@ def scene_row(spec: ScenesSpec, index: int, style: GroundingStyle) -> list[dict[
     )
     scene = scenes.scene(spec.seed, index, dial)
     side = rng.choice(spec.sides)
-    asked = _asked(spec, scene, rng)
-    turns = _within(spec.words, [_turn(question, side, style) for question in asked])
-    return conversation(scenes.draw(scene, side), turns)
+    asked = _within(spec.words, _asked(spec, scene, rng), side)
+    picture = Media("image", scenes.draw(scene, side))
+    return Sample(name, tuple(_turns(asked, picture)))
 
 
-def conversation(rgb: NDArray[np.uint8], turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """Messages about one picture uint8[H, W, 3]."""
-    messages: list[dict[str, Any]] = []
-    for turn in turns:
-        parts: list[dict[str, Any]] = [{"type": "text", "text": turn.question}]
-        if not messages:
-            parts.insert(0, {"type": "image", "image": rgb})
-        messages.append({"role": "user", "content": parts})
-        messages.append({"role": "assistant", "content": turn.answer})
-    return messages
+def scene_row(spec: ScenesSpec, index: int, prepare: Preparer) -> list[dict[str, Any]]:
+    """Row `index` as messages, its boxes written as the model of `prepare` reads them."""
+    return messages_of(scene_sample(spec, index, f"scenes:{index}").turns, prepare)
+
+
+def _turns(asked: Sequence[scenes.Question], picture: Media) -> Iterator[Turn]:
+    for number, question in enumerate(asked):
+        text = Text(question.text)
+        yield Turn("user", (text,) if number else (picture, text))
+        yield Turn("assistant", tuple(_answer(question)))
+
+
+def _answer(question: scenes.Question) -> Iterator[Part]:
+    """The answer, each mark replaced by its box as shares of the picture's sides."""
+    pieces = question.answer.split(scenes.BOX_MARK)
+    for number, piece in enumerate(pieces):
+        if number:
+            yield Places(boxes=(question.boxes[number - 1],), unit="share")
+        if piece:
+            yield Text(piece)
 
 
 def _asked(spec: ScenesSpec, scene: scenes.Scene, rng: random.Random) -> list[scenes.Question]:
@@ -74,22 +75,23 @@ def _asked(spec: ScenesSpec, scene: scenes.Scene, rng: random.Random) -> list[sc
     return asked
 
 
-def _turn(question: scenes.Question, side: int, style: GroundingStyle) -> Turn:
+def _within(words: int, asked: list[scenes.Question], side: int) -> list[scenes.Question]:
+    """The first questions whose words and answers fit together; always at least one."""
+    total = 0
+    kept: list[scenes.Question] = []
+    for question in asked:
+        total += len(WORD.findall(question.text)) + len(WORD.findall(_plain(question, side)))
+        total += TURN_WORDS
+        if kept and total > words:
+            break
+        kept.append(question)
+    return kept
+
+
+def _plain(question: scenes.Question, side: int) -> str:
     size = MediaSize(side, side).size
 
     def write(box: Box) -> str:
-        return write_box(box.scaled(side, side), size, style)
+        return write_box(box.scaled(side, side), size, "percent")
 
-    return Turn(question.text, scenes.answer_text(question, write))
-
-
-def _within(words: int, turns: list[Turn]) -> list[Turn]:
-    """The first turns whose words fit together; always at least one."""
-    total = 0
-    kept: list[Turn] = []
-    for turn in turns:
-        total += len(WORD.findall(turn.question)) + len(WORD.findall(turn.answer)) + TURN_WORDS
-        if kept and total > words:
-            break
-        kept.append(turn)
-    return kept
+    return scenes.answer_text(question, write)

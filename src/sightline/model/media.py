@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sightline.core.errors import ContextOverflow, PromptError
 from sightline.core.geometry import MediaSize
 from sightline.pictures.clips import ClipSource, open_clip, probe_clip
-from sightline.pictures.gateway import PictureSource, open_picture
+from sightline.pictures.gateway import PictureSource, open_picture, probe
 from sightline.pictures.limits import (
     DEFAULT_CLIP_LIMITS,
     DEFAULT_DOCUMENT_LIMITS,
@@ -21,9 +21,9 @@ from sightline.pictures.limits import (
     DocumentLimits,
     PictureLimits,
 )
-from sightline.pictures.pages import DEFAULT_DPI, Page, open_pages, probe_pages
+from sightline.pictures.pages import DEFAULT_DPI, Page, check_density, open_pages, probe_pages
 from sightline.pictures.picture import Picture
-from sightline.pictures.source import EncodedSource
+from sightline.pictures.source import DOCUMENT, EncodedSource, name_of
 from sightline.prompt.clip_words import clip_words
 from sightline.prompt.messages import (
     DocumentPart,
@@ -58,28 +58,31 @@ DEFAULT_MEDIA_LIMITS = MediaLimits()
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture or page that is decoded, or a clip of which only the header is read."""
+    """A picture or page, decoded or (a part) only measured; or a clip, of which only the header is
+    read."""
 
     media: MediaSize
-    source: Picture | VideoPart
+    source: Picture | ImagePart | DocumentPart | VideoPart
     notes: tuple[str, ...] = ()
 
 
-def open_part(part: MediaPart, spec: ModelSpec, limits: MediaLimits) -> tuple[Shown, ...]:
+def open_part(
+    part: MediaPart, spec: ModelSpec, limits: MediaLimits, *, decode: bool = True
+) -> tuple[Shown, ...]:
     """What a part shows, in order: one picture or clip, or the pages of a document.
+
+    Without `decode` only headers are read, for their sizes.
 
     Raises PictureError, PromptError for a clip that the model does not read, ContextOverflow for
     pages that do not fit their budget.
     """
-    over = spec.resolution.pixels.over
     match part:
         case ImagePart():
-            source = cast(PictureSource, part.source)
-            return (_picture(open_picture(source, limits.pictures, over=over)),)
+            return (_picture(part, spec, limits.pictures, decode),)
         case VideoPart():
             return (_clip(part, spec, limits),)
         case DocumentPart():
-            return tuple(_pages(part, spec, limits.documents))
+            return tuple(_pages(part, spec, limits.documents, decode))
         case FramesPart():
             raise PromptError("messages", "hold words of a clip", "give the clip")
 
@@ -93,6 +96,7 @@ def decoded(
             yield item.source.rgb
             continue
         part = item.source
+        assert isinstance(part, VideoPart), "pictures and pages are decoded when they are opened"
         frames = frames_taken(laid, number)
         source = cast(ClipSource, part.source)
         clip = open_clip(source, frames, limits.clips, fps=part.fps, over=over)
@@ -166,14 +170,18 @@ def media_notes(shown: Sequence[Shown], laid: VisualLayout, spec: ModelSpec) -> 
 
 
 def _told(part: MediaPart, shown: Shown, frames: Sequence[int], spec: ModelSpec) -> MediaPart:
-    if isinstance(shown.source, Picture):
+    if not isinstance(shown.source, VideoPart):
         return ImagePart(shown.source)
     if spec.prompt.frames is None:
         return part
     return clip_words(spec.prompt.frames, spec.prompt.image.text, shown.media, frames)
 
 
-def _picture(picture: Picture) -> Shown:
+def _picture(part: ImagePart, spec: ModelSpec, limits: PictureLimits, decode: bool) -> Shown:
+    source = cast(PictureSource, part.source)
+    if not decode:
+        return Shown(probe(source, limits), part)
+    picture = open_picture(source, limits, over=spec.resolution.pixels.over)
     return Shown(picture.size, picture, picture.notes)
 
 
@@ -184,10 +192,17 @@ def _clip(part: VideoPart, spec: ModelSpec, limits: MediaLimits) -> Shown:
     return Shown(media, part)
 
 
-def _pages(part: DocumentPart, spec: ModelSpec, limits: DocumentLimits) -> Iterator[Shown]:
+def _pages(
+    part: DocumentPart, spec: ModelSpec, limits: DocumentLimits, decode: bool
+) -> Iterator[Shown]:
     source = cast(EncodedSource, part.source)
     pages = probe_pages(source, limits, first=part.first, last=part.last)
     dpi, notes = _density(part, pages, spec)
+    if not decode:
+        check_density(name_of(source, DOCUMENT), pages, dpi, limits)
+        sizes = [page.pixels(dpi) for page in pages]
+        yield from (Shown(MediaSize(size.width, size.height), part) for size in sizes)
+        return
     for picture in open_pages(source, limits, dpi=dpi, first=part.first, last=part.last):
         yield Shown(picture.size, picture, (*picture.notes, *notes))
         notes = ()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from sightline.core.geometry import MediaSize
 from sightline.model.media import (
     DEFAULT_MEDIA_LIMITS,
     MediaLimits,
+    Shown,
     decoded,
     item_sizes,
     media_notes,
@@ -24,7 +25,7 @@ from sightline.model.media import (
     rewritten,
 )
 from sightline.model.visual import VisualInput
-from sightline.prompt.encode import Span, check_context, encode
+from sightline.prompt.encode import Encoded, Span, check_context, encode
 from sightline.prompt.instruction import instruction_ids
 from sightline.prompt.messages import Message, media_of, parse_messages
 from sightline.prompt.tokenizer import Tokenizer
@@ -46,6 +47,7 @@ class Prepared:
     Attributes:
         token_ids: ids with every placeholder written out.
         targets: per token, whether training asks for it (answer tokens).
+        message_of: per token, the message that it belongs to; None for the template's own.
         spans: where each media item stands in `token_ids`, in order.
         layout: views and visual tokens, counted once.
         media: sizes of the user's pictures and clips, in the order of the sequence; a page is a
@@ -59,6 +61,7 @@ class Prepared:
 
     token_ids: list[int]
     targets: list[bool]
+    message_of: list[int | None]
     spans: tuple[Span, ...]
     layout: VisualLayout
     media: tuple[MediaSize, ...]
@@ -96,6 +99,37 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """How long a conversation is: tokens of the sequence, how many of them are visual, rows of a
+    visual memory beside it, and tokens that training asks for."""
+
+    tokens: int
+    visual_tokens: int
+    memory_tokens: int
+    target_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The media of a conversation: what each part shows, and the layout of it all."""
+
+    parts: Sequence[Sequence[Shown]]
+    layout: VisualLayout
+
+    @property
+    def shown(self) -> list[Shown]:
+        """Pictures, clips and pages in order."""
+        return [item for part in self.parts for item in part]
+
+
+class _Read(NamedTuple):
+    shown: Sequence[Shown]
+    laid: VisualLayout
+    encoded: Encoded
+    instruction_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Preparer:
     """A model's way in: its spec, its tokenizer and the limits on media."""
 
@@ -120,18 +154,8 @@ class Preparer:
         Raises PromptError, PictureError or ContextOverflow; nothing is cut to fit.
         """
         spec = self.spec if frames is None else _looking_at(self.spec, frames)
-        parsed = parse_messages(messages)
-        parts = [open_part(part, spec, self.limits) for part in media_of(parsed)]
-        shown = [item for part in parts for item in part]
-        laid = layout(spec, [item.media for item in shown], budget)
-        encoded = encode(
-            rewritten(parsed, parts, laid, spec),
-            self.tokenizer,
-            spec.prompt,
-            [placeholders(item) for item in laid.media],
-            add_generation_prompt=add_generation_prompt,
-        )
-        check_context(encoded, spec.language.context)
+        read = self._read(messages, spec, add_generation_prompt, budget, decode=True)
+        shown, laid, encoded = read.shown, read.laid, read.encoded
         rgb = list(decoded(shown, laid, self.limits, spec.resolution.pixels.over))
         order = [span.media for span in encoded.spans]
         visual = in_order(laid, order)
@@ -141,6 +165,7 @@ class Preparer:
         return Prepared(
             encoded.token_ids,
             encoded.targets,
+            encoded.message_of,
             spans,
             visual,
             tuple(sizes[item] for item in order),
@@ -148,8 +173,50 @@ class Preparer:
             positions(spec, tokens, visual, [span.start for span in spans]),
             (*laid.notes, *media_notes(shown, laid, spec)),
             groups(spec, tokens, prompt, visual_runs(spans, visual)),
-            self._instruction(parsed) if shown else (),
+            read.instruction_ids,
         )
+
+    def measure(
+        self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True
+    ) -> Measured:
+        """How long the conversation will be: laid out and tokenised as above, from the headers of
+        its media, no pixel decoded. Raises as above, but for pixels that are damaged."""
+        read = self._read(messages, self.spec, add_generation_prompt, None, decode=False)
+        laid, targets = read.laid, read.encoded.targets
+        return Measured(len(targets), laid.visual_tokens, laid.memory_tokens, sum(targets))
+
+    def survey(self, messages: Sequence[Mapping[str, Any]]) -> Survey:
+        """Only the media, from their headers: what they are and how they are laid out."""
+        return self._survey(parse_messages(messages), self.spec, None, decode=False)
+
+    def _survey(
+        self, parsed: Sequence[Message], spec: ModelSpec, budget: int | None, decode: bool
+    ) -> Survey:
+        media = media_of(parsed)
+        parts = [open_part(part, spec, self.limits, decode=decode) for part in media]
+        return Survey(parts, layout(spec, [item.media for part in parts for item in part], budget))
+
+    def _read(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        spec: ModelSpec,
+        add_generation_prompt: bool,
+        budget: int | None,
+        decode: bool,
+    ) -> _Read:
+        """What `__call__` and `measure` share."""
+        parsed = parse_messages(messages)
+        survey = self._survey(parsed, spec, budget, decode)
+        shown, laid = survey.shown, survey.layout
+        encoded = encode(
+            rewritten(parsed, survey.parts, laid, spec),
+            self.tokenizer,
+            spec.prompt,
+            [placeholders(item) for item in laid.media],
+            add_generation_prompt=add_generation_prompt,
+        )
+        check_context(encoded, spec.language.context)
+        return _Read(shown, laid, encoded, self._instruction(parsed) if shown else ())
 
     def _instruction(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """What the connector reads of the user's words, if it reads them."""
