@@ -91,6 +91,8 @@ ASKED: dict[str, tuple[tuple[str, ...], str]] = {
     "inspect nothing": (("inspect", "nowhere", "P"), "nowhere"),
     "eval nothing": (("eval", "nowhere"), "nowhere"),
     "eval task": (("eval", "M", "chairs"), "task: 'chairs' is unknown"),
+    "eval file": (("eval", "M", "no/such.jsonl"), "no/such.jsonl: does not exist"),
+    "eval media": (("eval", "M", "--media", "pictures"), "media: has no meaning for scenes"),
     "eval count": (("eval", "M", "--count", "1"), "count"),
     "eval batch": (("eval", "M", "--count", "2", "--batch", "0"), "batch"),
     "eval out": (("eval", "M", "--count", "2", "--out", "P"), "cannot be written"),

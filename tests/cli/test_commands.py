@@ -228,3 +228,21 @@ def test_eval_reports_and_fails_under(console: Console, model: Path, tmp_path: P
     }
     passing = console("eval", model, "--count", 3, "--no-controls", "--fail-under", 0)
     assert passing.code == 0 and "run the controls" in passing.out
+
+
+def test_eval_asks_the_questions_of_a_file(
+    console: Console, model: Path, scene: Path, tmp_path: Path
+) -> None:
+    Image.open(scene).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "other.png")
+    rows = [
+        {"image": str(path), "kind": kind, "conversations": [
+            {"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": answer}]}
+        for path, kind, answer in [(scene, "a", TEXT), ("other.png", "b", "no")]
+    ]  # fmt: skip
+    file = tmp_path / "test.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = json.loads(console("eval", model, file, "--json", "--max-tokens", 100).out)
+    assert found["task"] == str(file) and found["overall"]["full"]["count"] == 2
+    assert {kind: f["mean"] for kind, f in found["by_kind"]["full"].items()} == {"a": 1, "b": 0}
+    table = console("eval", model, file).out
+    assert "all" in table and "one-word answers" not in table

@@ -19,14 +19,14 @@ import sightline
 DYING = """
 import os, sys
 import sightline.train.loop as loop
-steps, learning_rate = [], loop.learning_rate
+steps, update = [], loop.Updater.__call__
 last, signal = int(sys.argv[1]), int(sys.argv[2])
 def dying(*args):
     steps.append(args)
     if len(steps) == last:
         os.kill(os.getpid(), signal)
-    return learning_rate(*args)
-loop.learning_rate = dying
+    return update(*args)
+loop.Updater.__call__ = dying
 sys.argv = ["sightline", *sys.argv[3:]]
 from sightline.cli import main
 main()
@@ -54,21 +54,23 @@ def checkpoints(run: Path) -> list[str]:
 
 
 def test_killed_and_resumed_is_undisturbed(console: Console, tmp_path: Path) -> None:
-    """Killed in the second stage between two checkpoints, then told to stop, then run out."""
+    """Killed in the second stage between two checkpoints, then told to stop (which writes one in
+    between), then run out."""
     path = recipe(tmp_path)
     whole = console("train", path, "--out", tmp_path / "whole")
     assert whole.code == 0 and "stage 1 (instruct)" in whole.err, whole.err
     broken = tmp_path / "broken"
     killed = dying(6, 9, path, "--out", broken)
     assert killed.code == -9 and checkpoints(broken) == ["step-0-00000003", "step-0-00000004"]
-    stopped = dying(4, 15, path, "--out", broken)
+    stopped = dying(2, 15, path, "--out", broken)
     assert stopped.code == 2 and "Traceback" not in stopped.err
     assert stopped.err.splitlines()[-1] == (
-        "error: run: was asked to stop; the same command resumes the last checkpoint"
+        "error: run: was asked to stop; a checkpoint of step 2 is written; "
+        "the same command resumes it"
     )
-    assert checkpoints(broken) == ["step-0-00000004", "step-1-00000003"]
+    assert checkpoints(broken) == ["step-0-00000004", "step-1-00000002"]
     resumed = console("train", path, "--out", broken)
-    assert resumed.code == 0 and "resumed from step-1-00000003" in resumed.err
+    assert resumed.code == 0 and "resumed from step-1-00000002" in resumed.err
     assert same(broken, tmp_path / "whole")
     assert "resumed from step-1-00000004" in console("train", path, "--out", broken).err
     assert same(broken, tmp_path / "whole")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import json
 import re
@@ -24,6 +25,7 @@ from sightline.core.config import Spec, load_yaml
 from sightline.families import compose_spec
 from sightline.spec import ModelSpec
 from sightline.spec.hardware import HardwareSpec
+from sightline.spec.pair import PairSpec
 from sightline.spec.sampling import Sampling
 from sightline.spec.train import StageSpec, TrainSpec
 from sightline.train.recipe import read_recipe
@@ -95,7 +97,12 @@ def understand(words: list[str]) -> None:
             assert all("=" in variable for variable in variables)
             assert re.search(rf"^{re.escape(target)}:", makefile(), re.MULTILINE), target
         case [python, "-m", "bench.single_stream", *arguments] if is_python(python):
-            parse_bench(arguments)
+            parse_bench("single_stream", arguments)
+        case [python, "-m", "bench.train", *arguments] if is_python(python):
+            parse_bench("train", arguments)
+        case ["torchrun", "--nproc-per-node", count, "-m", "sightline", *arguments]:
+            assert count.isdigit()
+            parse_sightline(arguments)
         case [python, "-m", "tests.docs.families_table"] if is_python(python):
             pass
         case _:
@@ -110,10 +117,8 @@ def makefile() -> str:
     return (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def parse_bench(arguments: list[str]) -> None:
-    from bench.single_stream import parse
-
-    parse(arguments)
+def parse_bench(name: str, arguments: list[str]) -> None:
+    importlib.import_module(f"bench.{name}").parse(arguments)
 
 
 def parse_sightline(arguments: list[str]) -> None:
@@ -174,20 +179,25 @@ def check_recipe(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.train.stages
     model = recipe.data["model"]
+    if isinstance(model, str):  # a folder to go on with
+        return
+    if recipe.is_pair:
+        PairSpec.parse(model, field="model")
+        return
     if not any("from" in part for part in model.values()):
         ModelSpec.parse(model, field="model")
         return
     choices = set(inspect.signature(compose_spec).parameters) | {"from"}
     for name, part in model.items():
-        if name in ("vision", "language"):
-            assert "from" in part and set(part) <= choices, name
+        if name in ("vision", "language", "prompt"):
+            assert ("from" in part) == (name != "prompt") and set(part) <= choices, name
         else:
             check_fields(ModelSpec, {name: part})
 
 
 def check_spec(data: Mapping[str, Any], where: str) -> None:
     """A whole spec of some kind, or fields of one."""
-    for kind in (HardwareSpec, StageSpec, TrainSpec, ModelSpec):
+    for kind in (HardwareSpec, StageSpec, TrainSpec, ModelSpec, PairSpec):
         if set(data) <= set(kind.model_fields):
             required = {name for name, field in kind.model_fields.items() if field.is_required()}
             if required <= set(data):

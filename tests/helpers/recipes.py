@@ -16,7 +16,7 @@ STAGE: dict[str, Any] = {
     "batch": 2,
     "lr": 0.01,
     "schedule": {"warmup_steps": 0},
-    "data": {"questions": 2, "words": 24, "sides": [16]},
+    "data": {"kind": "scenes", "questions": 2, "words": 24, "sides": [16]},
 }
 
 

@@ -11,25 +11,31 @@ from hypothesis import strategies as st
 
 from sightline.core.errors import TrainError
 from sightline.train import checkpoint
-from sightline.train.checkpoint import Progress
+from sightline.train.checkpoint import Checkpoint, Progress
 
 MODEL = {
     "a.weight": torch.randn(3, 4).bfloat16(),
     "b": torch.arange(6.0).reshape(2, 3).T,
     "c": torch.tensor(7, dtype=torch.int64),
 }
-OPTIM = {"0.master": torch.randn(3, 4), "0.step": torch.tensor(3.0)}
+OPTIM = {"a|master": torch.randn(3, 4), "a|step": torch.tensor(3.0)}
+EMA = {"a.weight": torch.randn(3, 4)}
+RANDOM = {"cpu": torch.get_rng_state()}
+FEED = {"draw": 7}
 
 
 def write(folder, stage=0, step=5, keep=2):
-    return checkpoint.write(folder, Progress(stage, step), MODEL, OPTIM, keep)
+    made = Checkpoint(Progress(stage, step), MODEL, OPTIM, EMA, RANDOM, FEED, {"best": 1.5})
+    return checkpoint.write(folder, made, keep)
 
 
 def test_what_is_read_is_what_was_written(tmp_path):
     path = write(tmp_path / "new" / "run", 1, 42)
-    progress, model, optim = checkpoint.read(path)
-    assert progress == Progress(1, 42)
-    for found, given_ in ((model, MODEL), (optim, OPTIM)):
+    read = checkpoint.read(path)
+    assert read.progress == Progress(1, 42)
+    assert read.feed == FEED and read.facts == {"best": 1.5}
+    groups = ((read.model, MODEL), (read.optim, OPTIM), (read.ema, EMA), (read.random, RANDOM))
+    for found, given_ in groups:
         assert found.keys() == given_.keys()
         for name, tensor in given_.items():
             assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor)
@@ -45,7 +51,7 @@ def test_the_newest_is_the_latest_stage_and_step(tmp_path_factory, progresses):
     for stage, step in progresses:
         path = folder / f"step-{stage}-{step:08d}"
         path.mkdir()
-        (path / "progress.json").write_text("{}")
+        (path / "state.json").write_text("{}")
     stage, step = max(progresses)
     assert checkpoint.latest(folder).name == f"step-{stage}-{step:08d}"
 
@@ -60,9 +66,9 @@ def test_the_oldest_go_and_the_last_are_kept(tmp_path):
 
 def test_a_step_written_again_replaces_the_first(tmp_path):
     write(tmp_path)
-    path = checkpoint.write(tmp_path, Progress(0, 5), {"a": torch.ones(2)}, {}, 2)
-    _, model, optim = checkpoint.read(path)
-    assert list(model) == ["a"] and optim == {}
+    path = checkpoint.write(tmp_path, Checkpoint(Progress(0, 5), {"a": torch.ones(2)}), 2)
+    read = checkpoint.read(path)
+    assert list(read.model) == ["a"] and not read.optim and read.feed is None
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -110,7 +116,7 @@ def test_nothing_appears_before_all_is_written(tmp_path, monkeypatch, at):
 def test_other_folders_are_left_alone(tmp_path):
     for name in ("step-0-best", "step-old-1", "notes", "step-0-5"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "progress.json").write_text("{}")
+        (tmp_path / name / "state.json").write_text("{}")
     for step in range(4):
         write(tmp_path, 0, step, keep=1)
     assert checkpoint.latest(tmp_path).name == "step-0-00000003"
@@ -127,12 +133,14 @@ DAMAGE = {
     "model empty": lambda p: (p / "model.safetensors").write_bytes(b""),
     "model gone": lambda p: (p / "model.safetensors").unlink(),
     "optim gone": lambda p: (p / "optim.safetensors").unlink(),
-    "progress gone": lambda p: (p / "progress.json").unlink(),
-    "progress cut short": lambda p: cut(p / "progress.json"),
-    "progress of another kind": lambda p: (p / "progress.json").write_text('{"epoch": 3}'),
-    "progress a list": lambda p: (p / "progress.json").write_text("[1, 2]"),
-    "progress not a number": lambda p: (p / "progress.json").write_text('{"step": "1"}'),
-    "progress below 0": lambda p: (p / "progress.json").write_text('{"step": -1}'),
+    "progress gone": lambda p: (p / "state.json").unlink(),
+    "progress cut short": lambda p: cut(p / "state.json"),
+    "progress of another kind": lambda p: (p / "state.json").write_text(
+        '{"progress": {"epoch": 3}}'
+    ),
+    "progress a list": lambda p: (p / "state.json").write_text("[1, 2]"),
+    "progress not a number": lambda p: (p / "state.json").write_text('{"progress": {"step": "1"}}'),
+    "progress below 0": lambda p: (p / "state.json").write_text('{"progress": {"step": -1}}'),
 }
 
 

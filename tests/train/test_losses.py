@@ -14,9 +14,9 @@ from tests.helpers.tiny import VOCAB, item, tiny_model, words
 from transformers.loss.loss_utils import ForCausalLMLoss
 
 from sightline.core.errors import TrainError
+from sightline.data.collate import TrainBatch
 from sightline.model.batch import collate
-from sightline.train.losses import next_token
-from sightline.train.stages import align, instruct
+from sightline.train.losses.next_token import next_token
 
 
 class Logits:
@@ -28,6 +28,19 @@ class Logits:
 
     def __call__(self, batch):
         return self.logits_BTV
+
+
+def weighed(batch, targets_BT):
+    """A micro-batch whose targets count 1 each."""
+    weights_BT = targets_BT.float()
+    if weights_BT.shape[1]:
+        weights_BT[:, 0] = 0
+    return TrainBatch(batch, weights_BT, (), 0, 0)
+
+
+def mean(model, batch, targets_BT):
+    batch = weighed(batch, targets_BT)
+    return next_token(model, batch) / batch.weight
 
 
 @st.composite
@@ -48,7 +61,7 @@ def test_loss_and_gradient_equal_transformers(case):
     model, reference = Logits(logits_BTV.clone()), logits_BTV.clone().requires_grad_()
     labels = batch.token_ids_BT.masked_fill(~targets_BT, -100)
     truth = ForCausalLMLoss(reference, labels, VOCAB)
-    loss = next_token(model, batch, targets_BT)
+    loss = mean(model, batch, targets_BT)
     torch.testing.assert_close(loss, truth, rtol=1e-6, atol=1e-7)
     mine, theirs = (
         torch.autograd.grad(x, y)[0] for x, y in ((loss, model.logits_BTV), (truth, reference))
@@ -60,7 +73,7 @@ def test_loss_and_gradient_equal_transformers(case):
 def test_only_logits_that_predict_a_target_get_a_gradient(case):
     batch, targets_BT, logits_BTV = case
     model = Logits(logits_BTV)
-    next_token(model, batch, targets_BT).backward()
+    mean(model, batch, targets_BT).backward()
     moved_BT = (model.logits_BTV.grad != 0).any(-1)
     assert torch.equal(moved_BT[:, :-1], targets_BT[:, 1:]) and not moved_BT[:, -1].any()
 
@@ -80,7 +93,7 @@ def test_padding_changes_nothing(short, extra, seed):
         targets_BT = torch.zeros_like(batch.token_ids_BT, dtype=torch.bool)
         for row, one in enumerate(some):
             targets_BT[row, len(one.token_ids) - 2 : len(one.token_ids)] = True
-        return next_token(model, batch, targets_BT)
+        return mean(model, batch, targets_BT)
 
     each = torch.stack([loss_of([one]) for one in items])
     torch.testing.assert_close(loss_of(items), each.mean(), rtol=0, atol=1e-5)
@@ -93,9 +106,17 @@ def test_a_batch_without_targets_is_refused(first):
     targets_BT[:, 0] = first
     batch = SimpleNamespace(token_ids_BT=torch.zeros(2, 3, dtype=torch.int64))
     with pytest.raises(TrainError) as caught:
-        next_token(Logits(torch.zeros(2, 3, VOCAB)), batch, targets_BT)
+        next_token(Logits(torch.zeros(2, 3, VOCAB)), weighed(batch, targets_BT))
     assert caught.value.field == "targets"
 
 
-def test_both_stages_learn_by_it():
-    assert align.loss is instruct.loss is next_token
+@given(cases(), st.integers(0, 10**6))
+def test_weights_multiply_the_losses_of_their_tokens(case, seed):
+    batch, targets_BT, logits_BTV = case
+    weights_BT = weighed(batch, targets_BT).weights_BT
+    weights_BT *= torch.rand(weights_BT.shape, generator=torch.Generator().manual_seed(seed)) + 0.1
+    summed = next_token(Logits(logits_BTV), TrainBatch(batch, weights_BT, (), 0, 0))
+    logprobs = logits_BTV.double().log_softmax(-1)[:, :-1]
+    each_BT = -logprobs.gather(-1, batch.token_ids_BT[:, 1:, None])[..., 0]
+    truth = (each_BT * weights_BT[:, 1:].double()).sum()
+    torch.testing.assert_close(summed.double(), truth, rtol=1e-5, atol=1e-6)

@@ -9,6 +9,7 @@ from torch import nn
 
 from sightline.nn.linear import Linear
 from sightline.train.optim import MasterOptimizer, linear_weights
+from sightline.train.parts import groups
 
 SPEC = stage(optimizer="muon", weight_decay=0.1, betas=(0.8, 0.9), lr=0.01)
 
@@ -25,7 +26,7 @@ def fill(module, step):
 
 def test_linear_layers_follow_torchs_muon_and_the_rest_its_adamw():
     mine, theirs = model(), model()
-    optim = MasterOptimizer(mine.parameters(), SPEC, linear_weights(mine))
+    optim = MasterOptimizer(groups(mine, SPEC), SPEC, linear_weights(mine))
     matrices = {id(m.weight) for m in theirs.modules() if isinstance(m, Linear)}
     by_muon = [p for p in theirs.parameters() if id(p) in matrices]
     rest = [p for p in theirs.parameters() if id(p) not in matrices]
@@ -44,7 +45,8 @@ def test_linear_layers_follow_torchs_muon_and_the_rest_its_adamw():
     for step in range(5):
         fill(mine, step)
         fill(theirs, step)
-        nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        in_order = [p for group in groups(theirs, SPEC) for p in group.parameters]
+        nn.utils.clip_grad_norm_(in_order, 1.0)
         optim.step(0.01, 1.0)
         muon.step()
         adamw.step()
@@ -62,8 +64,8 @@ def test_embeddings_and_heads_are_not_for_muon():
 
 def test_momentum_survives_a_checkpoint():
     whole, cut = model(), model()
-    undisturbed = MasterOptimizer(whole.parameters(), SPEC, linear_weights(whole))
-    before = MasterOptimizer(cut.parameters(), SPEC, linear_weights(cut))
+    undisturbed = MasterOptimizer(groups(whole, SPEC), SPEC, linear_weights(whole))
+    before = MasterOptimizer(groups(cut, SPEC), SPEC, linear_weights(cut))
     for step in range(3):
         fill(whole, step)
         undisturbed.step(0.01, 1.0)
@@ -72,7 +74,7 @@ def test_momentum_survives_a_checkpoint():
     saved = {k: v.clone() for k, v in before.tensors().items()}
     assert any(k.endswith("momentum_buffer") for k in saved)
     resumed = model()
-    after = MasterOptimizer(resumed.parameters(), SPEC, linear_weights(resumed))
+    after = MasterOptimizer(groups(resumed, SPEC), SPEC, linear_weights(resumed))
     after.load(saved)
     for step in (3, 4):
         fill(whole, step)

@@ -128,21 +128,56 @@ def train(
         Path | None, typer.Option(help="Folder of the run; resumes what it holds.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all.")] = None,
+    device: Annotated[
+        str, typer.Option(help="cpu or cuda; auto takes an accelerator where there is one.")
+    ] = "auto",
 ) -> None:
     """Run all stages of a recipe; resumes where it stopped."""
     from sightline.cli.train import train_command
 
-    train_command(recipe, changes or [], out, threads)
+    train_command(recipe, changes or [], out, threads, device)
+
+
+@app.command()
+def doctor(
+    subject: Annotated[
+        str, typer.Argument(metavar="RECIPE|MODEL", help="A YAML recipe, or a model's folder.")
+    ],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="Changes to the recipe.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Rows read of each stage; 0 reads all.")] = 1000,
+    show: Annotated[int, typer.Option(help="Rows shown with what they teach.")] = 2,
+    hardware: Annotated[
+        str, typer.Option(help="Forecast for: cpu (this machine), h100, h200, a100, l4, rtx4090.")
+    ] = "cpu",
+    gpus: Annotated[int, typer.Option(help="Devices to train on.")] = 1,
+    price: Annotated[float, typer.Option(help="Price of one device for an hour.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Look for everything that can go wrong with a recipe or a model, before compute is spent."""
+    from sightline.cli.doctor import DoctorOptions, doctor_command
+
+    options = DoctorOptions(subject, changes or [], rows, show, hardware, gpus, price, as_json)
+    doctor_command(options)
 
 
 @app.command(name="eval")
 def evaluate(
     model: Annotated[str, typer.Argument(help="tiny, a folder, or a hub id.")],
-    task: Annotated[str, typer.Argument(help="scenes")] = "scenes",
-    count: Annotated[int, typer.Option(help="Number of questions.")] = 500,
+    task: Annotated[
+        str, typer.Argument(help="scenes, or a file of questions with pictures and answers.")
+    ] = "scenes",
+    media: Annotated[
+        str | None, typer.Option(help="Folder of the file's pictures; default: the file's own.")
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Number of questions; default: all of a file, 500 scenes.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the held-out questions.")] = 0,
     controls: Annotated[bool, typer.Option(help="Also without and with swapped pictures.")] = True,
     batch: Annotated[int, typer.Option(help="Questions answered together.")] = 32,
+    max_tokens: MaxTokens = 192,
     out: Annotated[
         Path | None, typer.Option(help="Folder for report.json and items.jsonl.")
     ] = None,
@@ -154,7 +189,21 @@ def evaluate(
     """Score a model, with the controls that say whether it looks."""
     from sightline.cli.evaluate import EvalOptions, eval_command
 
-    eval_command(EvalOptions(model, task, count, seed, controls, batch, out, fail_under, as_json))
+    eval_command(
+        EvalOptions(
+            model,
+            task,
+            media,
+            count,
+            seed,
+            controls,
+            batch,
+            max_tokens,
+            out,
+            fail_under,
+            as_json,
+        )
+    )
 
 
 app.command()(plan)

@@ -18,7 +18,11 @@ from sightline.core.log import messages, output
 from sightline.eval.controls import Control
 from sightline.eval.report import Figure, Report, report
 from sightline.eval.run import Outcome, run
+from sightline.eval.tasks.rows import RowsTask
 from sightline.eval.tasks.scenes import ScenesTask
+from sightline.eval.tasks.task import Item, Task
+
+SCENES = 500  # questions where --count does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,12 @@ class EvalOptions:
 
     model: str
     task: str
-    count: int
+    media: str | None
+    count: int | None
     seed: int
     controls: bool
     batch: int
+    max_tokens: int
     out: Path | None
     fail_under: float | None
     as_json: bool
@@ -38,16 +44,15 @@ class EvalOptions:
 
 def eval_command(options: EvalOptions) -> None:
     """Score, print the report, save it if asked; exit code 1 below --fail-under."""
-    if options.task != "scenes":
-        raise DataError("task", f"{options.task!r} is unknown", "use scenes")
-    if options.count < 2:
+    if options.count is not None and options.count < 2:
         raise DataError("count", f"{options.count} is too few", "use at least 2")
     if options.batch < 1:
         raise DataError("batch", f"is {options.batch}", "use at least 1")
     if options.out is not None:
         writable(options.out)
-    outcomes = _outcomes(options)
-    made = report(options.task, outcomes)
+    task, items = _asked(options)
+    outcomes = _outcomes(options, task, items)
+    made = report(task.name, outcomes)
     if options.as_json:
         output().print_json(json.dumps(made.as_dict()))
     else:
@@ -59,19 +64,39 @@ def eval_command(options: EvalOptions) -> None:
         raise typer.Exit(1)
 
 
-def _outcomes(options: EvalOptions) -> dict[Control, list[Outcome]]:
+def _asked(options: EvalOptions) -> tuple[Task, Sequence[Item]]:
+    """The task and its items, which are settled before a model is loaded."""
+    if options.task != "scenes":
+        if not (Path(options.task).suffix or Path(options.task).exists()):
+            problem = f"{options.task!r} is unknown"
+            raise DataError("task", problem, "use scenes, or the path of a file of questions")
+        rows = RowsTask(options.task, options.media, options.seed)
+        return rows, rows.items(options.count)
+    if options.media is not None:
+        raise DataError("media", "has no meaning for scenes", "leave it out")
+    scenes = ScenesTask(seed=options.seed)
+    return scenes, scenes.items(SCENES if options.count is None else options.count)
+
+
+def _outcomes(
+    options: EvalOptions, task: Task, items: Sequence[Item]
+) -> dict[Control, list[Outcome]]:
     import sightline
 
     vlm = sightline.load(options.model)
-    task = ScenesTask(seed=options.seed)
-    items = task.items(options.count)
     controls: tuple[Control, ...] = ("full", "blind", "swapped") if options.controls else ("full",)
     outcomes: dict[Control, list[Outcome]] = {}
     with Progress(console=messages(), transient=True) as bar:
         for control in controls:
             row = bar.add_task(control, total=len(items))
             outcomes[control] = run(
-                vlm, task, items, control, batch=options.batch, progress=partial(bar.advance, row)
+                vlm,
+                task,
+                items,
+                control,
+                batch=options.batch,
+                max_tokens=options.max_tokens,
+                progress=partial(bar.advance, row),
             )
     return outcomes
 
@@ -82,16 +107,18 @@ def _table(made: Report) -> Table:
     table.add_column("items", justify="right")
     for control in made.overall:
         table.add_column(control, justify="right")
-    for kind, figure in made.by_kind["full"].items():
-        table.add_row(
-            kind, str(figure.count), *(_text(rows[kind]) for rows in made.by_kind.values())
-        )
+    for kind in made.by_kind["full"]:
+        table.add_row(kind, *_row({c: rows[kind] for c, rows in made.by_kind.items()}))
     table.add_section()
-    for name, row in (("one-word answers", made.closed), ("all", made.overall)):
-        if row:
-            table.add_row(name, str(row["full"].count), *(_text(f) for f in row.values()))
+    if made.closed and made.closed != made.overall:
+        table.add_row("one-word answers", *_row(made.closed))
+    table.add_row("all", *_row(made.overall))
     table.caption = f"majority answer per template: {100 * made.majority:.1f}"
     return table
+
+
+def _row(figures: Mapping[Control, Figure]) -> tuple[str, ...]:
+    return str(figures["full"].count), *(_text(figure) for figure in figures.values())
 
 
 def _text(figure: Figure) -> str:

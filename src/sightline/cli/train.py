@@ -3,73 +3,96 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
+import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import sightline.api as api
 from sightline.cli.folders import writable
-from sightline.core.errors import TrainError
 from sightline.core.log import messages
+from sightline.nn.named import named_device
 from sightline.spec.train import TrainSpec
+from sightline.train.finish import finish
+from sightline.train.log import LogReader, tensorboard, wandb
 from sightline.train.loop import Step
 from sightline.train.recipe import cpu_threads, read_recipe
-from sightline.train.run import Run
+from sightline.train.run import Run, Stop
+from sightline.train.world import World, joined_world
 
 
 def train_command(
-    recipe: Path, changes: Sequence[str], out: Path | None, threads: int | None
+    recipe: Path, changes: Sequence[str], out: Path | None, threads: int | None, device: str
 ) -> None:
-    """Train, then save the model into the run's folder as `model`."""
+    """Train, then save the model into the run's folder as `model`. On device `auto` that is an
+    accelerator where there is one; of several processes each has its own."""
     cpu_threads(threads)
     read = read_recipe(recipe, changes)
     train = read.train
     folder = writable(out or Path("runs") / recipe.stem)
-    model, tokenizer = read.model()
-    with _bar() as bar:
+    with joined_world() as world, _bar(world) as bar, _stopping(world) as stop:
+        made = read.make()
+        if world.size == 1:
+            made.model.to(_device(device))
         shown = ProgressBar(bar, train)
+        tell = partial(bar.console.print, markup=False, soft_wrap=True)
+        for note in made.notes:
+            tell(note)
         run = Run(
-            model,
-            tokenizer,
+            made.model,
+            made.tokenizer,
             train,
             folder,
-            told=partial(bar.console.print, markup=False),
-            log_readers=[shown.read, *_tensorboard(train, folder)],
-            watchers=[shown],
+            read.folder,
+            told=tell,
+            log_readers=(shown.read, *(_log_readers(train, folder) if world.leads else ())),
+            watchers=(shown,),
+            world=world,
+            stop=stop,
         )
-        with _stopping():
-            run()
-    api.VisionLanguageModel(model, tokenizer).save(folder / "model")
-    messages().print(f"saved {folder / 'model'}", markup=False)
+        run()
+        for written in finish(made, run):
+            tell(f"saved {written}")
+
+
+def _device(name: str) -> torch.device:
+    """Raises SpecError for a device that is not here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return named_device(name)
 
 
 @contextmanager
-def _stopping() -> Iterator[None]:
-    """A request to end (SIGTERM) becomes a TrainError, and the last checkpoint stays."""
-    before = signal.signal(signal.SIGTERM, _stop)
+def _stopping(world: World) -> Iterator[Stop]:
+    """A request to end (SIGTERM) is carried out after the step: a checkpoint, then an error. A
+    second one ends at once, and the last checkpoint stays; not so among several processes, which
+    may get each twice (from `torchrun`, and from who has asked all) and are killed by it in the
+    end."""
+    stop = Stop()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.asked and world.size == 1:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = signal.signal(signal.SIGTERM, ask)
     try:
-        yield
+        yield stop
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise TrainError("run", "was asked to stop", "the same command resumes the last checkpoint")
-
-
-def _bar() -> Progress:
+def _bar(world: World) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[facts]}"),
-        console=messages(),
+        console=messages(quiet=not world.leads),
     )
 
 
@@ -85,7 +108,7 @@ class ProgressBar:
             stage = self.train.stages[step.stage]
             self.bar.reset(
                 self.row,
-                total=stage.steps,
+                total=step.steps,
                 completed=step.step,
                 description=f"stage {step.stage} {stage.kind}",
             )
@@ -102,21 +125,10 @@ class ProgressBar:
         self.bar.update(self.row, facts=facts)
 
 
-def _tensorboard(train: TrainSpec, folder: Path) -> list[Callable[[dict[str, float]], None]]:
-    if not train.tensorboard:
-        return []
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise TrainError(
-            "train.tensorboard", "is not installed", "pip install 'sightline[train]'"
-        ) from None
-    writer: Any = SummaryWriter(str(folder / "tensorboard"))
-    offsets = [0, *(sum(s.steps for s in train.stages[: i + 1]) for i in range(len(train.stages)))]
-
-    def write(line: dict[str, float]) -> None:
-        step = offsets[int(line["stage"])] + int(line["step"])
-        for name, value in line.items():
-            writer.add_scalar(name, value, step)
-
-    return [write]
+def _log_readers(train: TrainSpec, folder: Path) -> list[LogReader]:
+    readers: list[LogReader] = []
+    if train.tensorboard:
+        readers.append(tensorboard(folder))
+    if train.wandb is not None:
+        readers.append(wandb(train.wandb, folder))
+    return readers

@@ -10,6 +10,6 @@ def output() -> Console:
     return Console(highlight=False, emoji=False)
 
 
-def messages() -> Console:
+def messages(*, quiet: bool = False) -> Console:
     """For progress, notes and errors."""
-    return Console(stderr=True, highlight=False, emoji=False)
+    return Console(stderr=True, highlight=False, emoji=False, quiet=quiet)

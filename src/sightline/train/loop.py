@@ -1,151 +1,210 @@
-"""The loop: batch, loss, update; now and then a log line or a checkpoint."""
+"""The loop: micro-batches, loss, update; those who watch see every step."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightline.core.errors import TrainError
-from sightline.model.batch import Batch
-from sightline.model.vlm import Vlm
 from sightline.spec.train import StageSpec
-from sightline.train.optim import MasterOptimizer, learning_rate
+from sightline.train.optim import MasterOptimizer
+from sightline.train.schedule import learning_rate
+from sightline.train.shard import reduces
+from sightline.train.world import ALONE, World
 
-Loss = Callable[[Vlm, Batch, Tensor], Tensor]
+
+class Micro(Protocol):
+    """What the loop needs of one micro-batch: to move it, and to count it.
+
+    weight: what its summed loss is divided by. tokens: those of the sequence that are no padding;
+    capacity: with padding. rows: conversations, or pairs.
+    """
+
+    @property
+    def weight(self) -> float: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def target_tokens(self) -> int: ...
+    @property
+    def visual_tokens(self) -> int: ...
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self: ...
+
+
+class Fed(Protocol):
+    """The data of one step: this process's micro-batches, and where the data stand after it."""
+
+    @property
+    def micro(self) -> Sequence[Any]: ...
+    @property
+    def state(self) -> Mapping[str, Any]: ...
+    @property
+    def ids(self) -> Sequence[str]: ...
+    @property
+    def bad(self) -> Sequence[Exception]: ...
+
+
+Loss = Callable[[Any, Any], Tensor]  # (model, micro-batch) -> the sum of its losses
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one update was made from, over all processes; flops: of the model, where counted."""
+
+    rows: int
+    tokens: int
+    capacity: int
+    target_tokens: int
+    visual_tokens: int
+    flops: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one update did; times in seconds, loss in nats per target token."""
+    """What one update did; times in seconds, loss in nats per target token (or pair).
+
+    step: of `steps` of its stage, from 0; update: over all stages.
+    """
 
     stage: int
     step: int
+    steps: int
+    update: int
     loss: float
     lr: float
     gradient_norm: float
-    target_tokens: int
-    visual_tokens: int
+    counts: Counts
     step_s: float
     wait_s: float
+    ids: tuple[str, ...]
+    feed: Mapping[str, Any]
+    bad: tuple[Exception, ...] = ()
 
 
-class Watcher(Protocol):
-    """Something that looks at every step: a progress bar, a log, a checkpoint."""
+# Something that looks at every step: a progress bar, a log, a checkpoint.
+Watcher = Callable[[Step], None]
 
-    def __call__(self, step: Step) -> None: ...
+
+@dataclass(frozen=True)
+class Updater:
+    """One update of a model from the micro-batches of a step, shared with other processes.
+
+    even: gives these what they lack of those of other processes.
+    """
+
+    model: nn.Module
+    optim: MasterOptimizer
+    stage: StageSpec
+    loss_of: Loss
+    device: torch.device
+    dtype: torch.dtype
+    world: World = ALONE
+    flops_of: Callable[[Any], int] = lambda batch: 0
+    even: Callable[[Sequence[Any]], Sequence[Any]] = list
+
+    def __call__(self, micro: Sequence[Micro], number: int) -> tuple[float, float, Counts]:
+        """Loss, gradient norm before clipping, and counts.
+
+        The loss is a mean over the targets of the whole step: how they are dealt into micro-batches
+        and processes changes nothing. Raises TrainError, before anything changes, on a loss or
+        gradient that is not finite.
+        """
+        flops = sum(map(self.flops_of, micro))
+        weight, *counted = self.world.sums([*_counted(micro), flops])
+        if weight <= 0:
+            raise TrainError("data", f"step {number} has no target", "leave such rows out")
+        whole = self.even(micro)
+        lost = [self._backward(batch, weight, batch is whole[-1]) for batch in whole]
+        [loss] = self.world.sums([torch.stack(lost).sum().item() / weight])
+        if not _finite(loss):
+            self.optim.forget_gradients()
+            raise TrainError("loss", f"is {loss} at step {number}", "lower the rate")
+        norm = self.optim.step(learning_rate(self.stage, number), self.stage.clip)
+        return loss, norm, Counts(*map(int, counted))
+
+    def _backward(self, batch: Micro, weight: float, last: bool) -> Tensor:
+        """Gradients of one micro-batch's part of the mean; returns its summed loss.
+
+        Several processes average their gradients, which are to be summed, after the last one.
+        """
+        reduces(self.model, last)
+        loss = self.loss_of(self.model, batch.to(self.device, self.dtype))
+        torch.autograd.backward(loss * (self.world.size / weight))
+        return loss.detach().double()
+
+
+def _counted(micro: Sequence[Micro]) -> list[float]:
+    return [
+        sum(values)
+        for values in zip(
+            *(
+                (b.weight, b.rows, b.tokens, b.capacity, b.target_tokens, b.visual_tokens)
+                for b in micro
+            ),
+            strict=True,
+        )
+    ]
+
+
+def _finite(loss: float) -> bool:
+    return loss == loss and abs(loss) != float("inf")
 
 
 def run_stage(
-    model: Vlm,
-    optim: MasterOptimizer,
-    stage: StageSpec,
-    loss_of: Loss,
-    batches: Iterable[tuple[Batch, Tensor]],
+    update: Updater,
+    steps: Iterable[Fed],
     watchers: Iterable[Watcher],
     *,
     index: int = 0,
     start: int = 0,
+    before: int = 0,
 ) -> None:
-    """Train steps `start`..`stage.steps`; `batches` begin with the batch of step `start`.
+    """Train steps `start`.. of a stage; `steps` begin with the data of step `start`; `before`
+    updates were made by earlier stages.
 
-    Raises TrainError on a loss or gradient that is not finite (nothing is written after it), and
-    if the batches end before the steps.
+    Raises TrainError as `Updater` does, and if the data end before the steps.
     """
-    watchers, batches = tuple(watchers), iter(batches)
+    stage = update.stage
+    watchers, fed = tuple(watchers), iter(steps)
     asked = time.perf_counter()
-    for number in range(start, stage.steps):
-        batch, targets_BT = _next(batches, number, stage.steps)
+    for number in range(start, stage.num_steps):
+        data = _next(fed, number, stage.num_steps)
         began = time.perf_counter()
-        batch = batch.to(model.device, model.dtype)
-        loss = loss_of(model, batch, targets_BT.to(model.device))
-        if not torch.isfinite(loss):
-            raise TrainError("loss", f"is {loss.item()} at step {number}", "lower the rate")
-        torch.autograd.backward(loss)
-        lr = learning_rate(stage, number)
-        norm = optim.step(lr, stage.clip)
+        loss, norm, counts = update(data.micro, number)
         ended = time.perf_counter()
         step = Step(
             index,
             number,
-            loss.item(),
-            lr,
+            stage.num_steps,
+            before + number,
+            loss,
+            learning_rate(stage, number),
             norm,
-            int(targets_BT[:, 1:].sum()),
-            batch.visual_tokens,
+            counts,
             ended - began,
             began - asked,
+            tuple(data.ids),
+            data.state,
+            tuple(data.bad),
         )
         asked = ended
         for watch in watchers:
             watch(step)
 
 
-def _next(batches: Iterator[tuple[Batch, Tensor]], number: int, steps: int) -> tuple[Batch, Tensor]:
+def _next(fed: Iterator[Fed], number: int, steps: int) -> Fed:
     try:
-        return next(batches)
+        return next(fed)
     except StopIteration:
         raise TrainError(
             "data", f"ends at step {number} of {steps}", "give more rows or fewer steps"
         ) from None
-
-
-@dataclass(slots=True)
-class Averages:
-    """Running sums between two log lines."""
-
-    steps: list[Step] = field(default_factory=list)
-
-    def take(self) -> dict[str, float]:
-        """Means since the last call; rates are per second of wall time."""
-        wall = sum(s.step_s + s.wait_s for s in self.steps)
-        out = {
-            "stage": self.steps[-1].stage,
-            "step": self.steps[-1].step,
-            "loss": sum(s.loss for s in self.steps) / len(self.steps),
-            "lr": self.steps[-1].lr,
-            "gradient_norm": max(s.gradient_norm for s in self.steps),
-            "target_tokens_per_s": sum(s.target_tokens for s in self.steps) / wall,
-            "visual_tokens_per_s": sum(s.visual_tokens for s in self.steps) / wall,
-            "steps_per_s": len(self.steps) / wall,
-            "wait_share": sum(s.wait_s for s in self.steps) / wall,
-        }
-        self.steps.clear()
-        return out
-
-
-class JsonlLog:
-    """A line of averages every `every` steps and at the end of a stage, appended to a file and
-    handed to `also`."""
-
-    def __init__(
-        self, path: Path, every: int, also: Iterable[Callable[[dict[str, float]], None]] = ()
-    ) -> None:
-        self.every, self.also, self.averages = every, tuple(also), Averages()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.file: IO[str] = path.open("a", encoding="utf-8")
-
-    def __call__(self, step: Step) -> None:
-        if self.averages.steps and self.averages.steps[-1].stage != step.stage:
-            self._write()
-        self.averages.steps.append(step)
-        if (step.step + 1) % self.every == 0:
-            self._write()
-
-    def _write(self) -> None:
-        line = self.averages.take()
-        self.file.write(json.dumps(line) + "\n")
-        self.file.flush()
-        for reader in self.also:
-            reader(line)
-
-    def close(self) -> None:
-        if self.averages.steps:
-            self._write()
-        self.file.close()

@@ -13,17 +13,25 @@ import yaml
 from sightline import api
 from sightline.core.config import Spec, load_yaml, read_text
 from sightline.core.errors import SpecError
-from sightline.model.vlm import Vlm
+from sightline.families.compose import compose_spec
+from sightline.families.declared import Declared
+from sightline.families.pairs import read_pair
+from sightline.families.read import read_spec
+from sightline.hub.find import find
 from sightline.prompt.files import load_tokenizer
 from sightline.prompt.tokenizer import Tokenizer
 from sightline.spec.connector import ConnectorSpec
 from sightline.spec.fusion import FusionSpec
 from sightline.spec.model import ModelSpec
+from sightline.spec.pair import PairSpec
 from sightline.spec.resolution import ResolutionSpec
 from sightline.spec.train import TrainSpec
-from sightline.train.run import new_model
+from sightline.train.trainee import Trainee, dtype_of, new_model
+from sightline.weights.convert import with_safetensors
+from sightline.weights.load import load
+from sightline.weights.pair import fill_pair
 
-FIELDS = ("model", "tokenizer", "train")
+FIELDS = ("model", "tokenizer", "data", "train")
 FROM = {  # what the parts of a composed model say beside specs of their own
     "vision": ("from", "layer", "class_token"),
     "language": ("from",),
@@ -40,6 +48,16 @@ class Between(Spec):
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """The model that a recipe trains, its tokenizer, and the folders that it was filled from."""
+
+    model: Trainee
+    tokenizer: Tokenizer
+    declared: Declared | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """A recipe with its changes applied; `folder` is where relative paths begin."""
 
@@ -48,37 +66,100 @@ class Recipe:
 
     @property
     def train(self) -> TrainSpec:
-        return TrainSpec.parse(self._mapping("train"), field="train")
+        """Stages without data of their own take those that the recipe names for all."""
+        train = dict(self._mapping("train"))
+        stages, shared = train.get("stages"), self.data.get("data")
+        if shared is not None and isinstance(stages, list):
+            given = {"kind": "files", "path": shared} if isinstance(shared, str) else shared
+            train["stages"] = [
+                {"data": given, **stage} if isinstance(stage, Mapping) else stage
+                for stage in stages
+            ]
+        return TrainSpec.parse(train, field="train")
 
-    def model(self) -> tuple[Vlm, Tokenizer]:
+    @property
+    def is_pair(self) -> bool:
+        """Whether it trains a pair of towers: it says so, or a folder is given to a stage that
+        compares."""
+        named = self.data.get("model")
+        if isinstance(named, Mapping):
+            return named.get("kind") == "pair"
+        return any(stage.kind == "contrastive" for stage in self.train.stages)
+
+    def spec(self) -> ModelSpec:
+        """The model without its weights: of a hub id only the config is fetched. Raises SpecError
+        for a pair of towers."""
+        named = self.data.get("model")
+        if self.is_pair:
+            raise SpecError("model", "is a pair of towers", "give a model that answers")
+        if isinstance(named, str):
+            return read_spec(self._folder(named, config_only=True)).model
+        data = self._mapping("model")
+        if not self._is_joined(data):
+            return ModelSpec.parse(data, field="model")
+        parts = self._parts(data)
+        tower, text = (
+            read_spec(find(parts.pop(name), config_only=True)) for name in ("vision", "language")
+        )
+        return compose_spec(tower, text, **parts).model
+
+    def make(self) -> Made:
         """The model to train and its tokenizer.
 
-        Parts that say `from:` come from published folders and are joined as `compose` does; a
-        model without one is new, with the tokenizer that the recipe names.
+        `model: FOLDER` is a whole model to go on with. Parts that say `from:` come from published
+        folders and are joined as `compose` does; a model without one is new, with the tokenizer
+        that the recipe names. For contrastive stages it is a pair of towers: `kind: pair`, or a
+        folder of one (CLIP's and SigLIP's too).
         """
+        named = self.data.get("model")
+        if isinstance(named, str):
+            return self._loaded(named)
         data, train = self._mapping("model"), self.train
-        if any("from" in part for part in data.values() if isinstance(part, Mapping)):
-            joined = self._composed(data, train)
-            return joined.model, joined.tokenizer
-        spec = ModelSpec.parse(data, field="model")
-        return new_model(spec, train), load_tokenizer(self._path(self.data.get("tokenizer")))
+        if self._is_joined(data):
+            joined = api.compose(**self._parts(data), dtype=train.dtype, seed=train.seed)
+            return Made(joined.model, joined.tokenizer, notes=joined.notes)
+        kind = PairSpec if self.is_pair else ModelSpec
+        model = new_model(kind.parse(data, field="model"), train)
+        return Made(model, load_tokenizer(self._path(self.data.get("tokenizer"))))
 
-    def _composed(self, data: Mapping[str, Any], train: TrainSpec) -> api.VisionLanguageModel:
+    def _loaded(self, name: str) -> Made:
+        if "tokenizer" in self.data:
+            raise SpecError("tokenizer", "comes with the model's folder", "remove it")
+        folder = with_safetensors(self._folder(name))
+        dtype = dtype_of(self.train)
+        if self.is_pair:
+            pair = fill_pair(read_pair(folder), dtype=dtype)
+            return Made(pair.model, load_tokenizer(folder), pair.declared, pair.declared.notes)
+        declared = read_spec(folder)
+        loaded = load(declared, dtype=dtype)
+        tokenizer = api.with_placeholder(load_tokenizer(folder), loaded.model.spec.prompt)
+        return Made(loaded.model, tokenizer, declared, declared.notes)
+
+    def _folder(self, name: str, *, config_only: bool = False) -> Path:
+        """`tiny`, a folder beside the recipe, or what `load` finds."""
+        if name == "tiny":
+            return api.EMBEDDED / "tiny"
+        return find(self._source(name), config_only=config_only)
+
+    @staticmethod
+    def _is_joined(data: Mapping[str, Any]) -> bool:
+        return any("from" in part for part in data.values() if isinstance(part, Mapping))
+
+    def _parts(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What `compose` is given."""
         self._check_composed(data)
         vision, language, prompt = (dict(data.get(name, {})) for name in FROM)
         own = {name: data[name] for name in Between.model_fields if name in data}
         between = Between.parse(own, field="model")
-        return api.compose(
-            vision=self._source(vision.pop("from")),
-            language=self._source(language.pop("from")),
-            connector=between.connector,
-            resolution=between.resolution,
-            fusion=between.fusion,
-            dtype=train.dtype,
-            seed=train.seed,
+        return {
+            "vision": self._source(vision.pop("from")),
+            "language": self._source(language.pop("from")),
+            "connector": between.connector,
+            "resolution": between.resolution,
+            "fusion": between.fusion,
             **vision,
             **prompt,
-        )
+        }
 
     def _check_composed(self, data: Mapping[str, Any]) -> None:
         if "tokenizer" in self.data:

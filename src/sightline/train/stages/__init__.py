@@ -1,1 +1,0 @@
-"""A stage is what trains plus a loss."""
