@@ -9,6 +9,7 @@ from typing import Any
 from sightline.eval.controls import Control
 from sightline.eval.run import Outcome
 from sightline.eval.statistics import majority, mean_interval
+from sightline.eval.tasks.task import normalised
 
 OPEN_KINDS = frozenset({"locate", "caption", "dense"})  # no majority answer is meaningful
 
@@ -63,7 +64,7 @@ def report(task: str, outcomes: Mapping[Control, Sequence[Outcome]]) -> Report:
             for control, rows in outcomes.items()
         },
         {control: _figure(rows) for control, rows in closed.items()} if items else {},
-        majority([i.group for i in items], [i.answer for i in items]) if items else 0.0,
+        majority([i.group for i in items], [normalised(i.answer) for i in items]) if items else 0.0,
     )
 
 

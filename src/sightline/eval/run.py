@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sightline.core.errors import DataError
-from sightline.eval.controls import Control, conversations
+from sightline.eval.controls import Control, conversation
 from sightline.eval.tasks.task import Item, Reply, Task
 
 
@@ -41,12 +41,12 @@ def run(
     """Outcomes in item order; items of similar length share a batch, which changes no answer."""
     if batch < 1:
         raise DataError("batch", f"is {batch}", "use at least 1")
-    asked = conversations(items, control)
     order = sorted(range(len(items)), key=lambda i: (items[i].kind, len(items[i].question), i))
     outcomes: dict[int, Outcome] = {}
     for start in range(0, len(order), batch):
         chosen = order[start : start + batch]
-        replies = model.answer_all([asked[i] for i in chosen], max_tokens=max_tokens)
+        asked = [conversation(items, i, control) for i in chosen]
+        replies = model.answer_all(asked, max_tokens=max_tokens)
         for i, reply in zip(chosen, replies, strict=True):
             outcomes[i] = Outcome(items[i], reply, task.score(items[i], reply))
         progress(len(chosen))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sightline.data.worlds import scenes
-from sightline.eval.tasks.task import Item, Reply
+from sightline.eval.tasks.task import Item, Reply, normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,6 @@ class ScenesTask:
                 open_boxes.remove(found[0])
                 hits += 1
         return 2 * hits / (len(said) + len(true))
-
-
-def normalised(text: str) -> str:
-    """Lower case, without a final full stop or surrounding space."""
-    return text.strip().rstrip(".").strip().lower()
 
 
 def phrases(text: str) -> list[str]:
