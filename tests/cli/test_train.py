@@ -139,7 +139,13 @@ def test_a_folder_of_another_recipe_is_refused(console: Console, tmp_path: Path)
     path, out = recipe(tmp_path), tmp_path / "run"
     assert console("train", path, "--out", out).code == 0
     wider = console("train", path, "model.language.mlp.width=20", "--out", out)
-    assert wider.code == 2 and "other tensors" in wider.err and "Traceback" not in wider.err
+    assert wider.code == 2 and "another spec" in wider.err and "Traceback" not in wider.err
+    (tmp_path / "words" / "tokenizer.json").write_text(
+        (tmp_path / "words" / "tokenizer.json").read_text().replace("<|user|>", "<|asks|>")
+    )
+    renamed = console("train", path, "--out", out)
+    assert renamed.code == 2 and "another tokenizer" in renamed.err, renamed.err
+    recipe(tmp_path)  # as it was
     shorter = console("train", path, "train.stages.1.steps=2", "--out", out)
     assert shorter.code == 2 and "other stages" in shorter.err
     (out / "step-1-00000004" / "model.safetensors").write_bytes(b"")

@@ -56,6 +56,13 @@ def test_what_cannot_be_trained_is_refused(change, field, says):
     assert caught.value.field == f"stages.1.{field}" and says in caught.value.problem
 
 
+def test_means_of_a_stage_that_others_follow_are_refused():
+    with pytest.raises(SpecError) as caught:
+        TrainSpec.parse({"stages": [STAGE | {"ema": 0.9}, STAGE]})
+    assert caught.value.field == "stages.0.ema"
+    assert TrainSpec.parse({"stages": [STAGE, STAGE | {"ema": 0.9}]}).stages[1].ema == 0.9
+
+
 def test_a_run_has_at_least_one_stage():
     with pytest.raises(SpecError) as caught:
         TrainSpec.parse({"stages": []})

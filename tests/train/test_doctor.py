@@ -188,3 +188,23 @@ def test_a_template_that_never_stops_and_tensors_without_a_place(tmp_path):
     width = chat_spec().language.mlp.width
     change(wide, f"width: {width}", f"width: {width + 8}")
     assert worst(wide).level == "error"
+
+
+def test_adapters_of_the_encoder_alone_are_forecast(tmp_path):
+    trains = {"vision": {"how": "lora", "rank": 2}}
+    found = report(tmp_path, [shown(n) for n in range(4)], trains=trains)
+    frozen = report(tmp_path, [shown(n) for n in range(4)], trains=["connector"])
+    assert found.healthy
+    assert found.stages[0].plan.sample_flops > frozen.stages[0].plan.sample_flops
+
+
+def test_a_warm_up_longer_than_its_epochs_is_found(tmp_path):
+    found = report(tmp_path, [shown(n) for n in range(4)], steps=None, epochs=1, schedule={})
+    assert any("100 leaves nothing of 2 steps" in text for text in said(found, "error"))
+
+
+def test_a_model_that_is_refused_is_not_fetched(tmp_path, monkeypatch):
+    read = read_recipe(recipe(tmp_path), ["model.resolution.size=2"])
+    monkeypatch.setattr(type(read), "make", lambda self: pytest.fail("it was built"))
+    found = examine(read, MACHINE, most=4)
+    assert len(said(found, "error")) == 1 and "resolution.size" in said(found, "error")[0]

@@ -89,3 +89,44 @@ def test_parts_trained_in_full(name: str, published: tuple[Path, Path], tmp_path
     for folder in written:
         *_, after = logits_of(tmp_path / folder)
         assert float((after - before).abs().max()) > 1e-4
+
+
+LORA = "train.stages.1.trains={language: {how: lora, rank: 2}}"
+TWO = "train.stages=[{stage}, {stage}]".format(
+    stage="{kind: instruct, trains: [connector], steps: 2, batch: 4, lr: 0.01, "
+    "schedule: {warmup_steps: 0}}"
+)
+
+
+def in_two_stages(published: tuple[Path, Path], out: Path, *changes: str) -> tuple[list[str], list]:
+    model, data = published
+    given = (f"model={model}", f"data={data}", TWO, *CHANGES, *changes)
+    read, told = read_recipe(RECIPES / "finetune-lora.yaml", given), []
+    made = read.make()
+    run = Run(made.model, made.tokenizer, read.train, out, told=told.append)
+    run()
+    return [path.name for path in finish(made, run)], told
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+def test_what_an_earlier_stage_trained_is_in_the_adapter(
+    published: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The connector alone, then LoRA alone: PEFT on the first folder gives the last model."""
+    peft = pytest.importorskip("peft")
+    written, _ = in_two_stages(published, tmp_path, LORA)
+    assert written == ["adapter", "model"]
+    ids, pixels, ours = logits_of(tmp_path / "model")
+    base = hf.LlavaForConditionalGeneration.from_pretrained(published[0], dtype=torch.float32)
+    theirs = peft.PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    with torch.inference_mode():
+        wanted = theirs(input_ids=ids, pixel_values=pixels).logits[0]
+    assert float((ours - wanted).abs().max()) <= 1e-4
+
+
+def test_an_adapter_over_a_changed_matrix_is_not_written(
+    published: tuple[Path, Path], tmp_path: Path
+) -> None:
+    written, told = in_two_stages(published, tmp_path, "train.stages.0.trains=[language]", LORA)
+    assert written == ["model"]
+    assert any("no adapter folder: language.blocks.0" in line for line in told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from tests.helpers.tiny import tiny_model, tiny_spec
@@ -14,6 +16,7 @@ from sightline.nn.lora import adapters_of
 from sightline.spec.train import PARTS
 from sightline.train.losses.next_token import next_token
 from sightline.train.parts import groups, parameters_of, prepare_parts, table
+from sightline.train.recipe import read_recipe
 
 
 @pytest.mark.parametrize("name", SWITCHES)
@@ -135,3 +138,24 @@ def test_vision_adapters_get_gradient_through_recomputed_blocks():
     assert found[True].keys() == found[False].keys() and len(found[True]) == 2 * len(adapted(model))
     for name, gradient in found[True].items():
         assert gradient.any() and torch.equal(gradient, found[False][name]), name
+
+
+def test_adapters_of_a_connector_by_name_and_of_blocks_apart():
+    model = fresh()
+    prepare_parts(model, stage(trains={"connector": LORA | {"matrices": ["0"]}}), 0)
+    assert adapted(model)
+    spec = next(s for s in SWITCHES.values() if s.fusion.kind == "visual_expert")
+    other = build_model(spec)
+    prepare_parts(other, stage(trains={"fusion": LORA}), 0)
+    drawn = [adapter.a for name, adapter in adapted(other).items() if name.endswith("attn.q")]
+    assert len(drawn) > 1 and not torch.equal(drawn[0], drawn[1])
+
+
+def test_the_last_blocks_of_a_tiled_encoder_have_the_full_rate():
+    recipe = Path(__file__).parents[2] / "recipes" / "mllama.yaml"
+    spec = read_recipe(recipe).spec()
+    found = rates(build_model(spec), stage(trains={"vision": {"layer_decay": 0.5}}, lr=1e-2))
+    last = spec.vision.global_depth - 1
+    assert found[f"vision.global_blocks.{last}.q.weight"][0] == pytest.approx(1e-2)
+    below = spec.vision.global_depth + spec.vision.depth - 1
+    assert found["vision.blocks.0.q.weight"][0] == pytest.approx(1e-2 * 0.5**below)

@@ -13,6 +13,7 @@ from tests.helpers.recipes import STAGE, recipe
 from tests.helpers.speaking import parrot, picture, speaking
 
 import sightline
+from sightline.core.errors import ContextOverflow, PictureError
 from sightline.data.held_out import first_samples
 from sightline.data.rows import ConversationMaker, spelled
 from sightline.data.sample import Media, Places, Sample, Text, Turn
@@ -129,3 +130,11 @@ def test_the_running_mean_is_the_sum_written_out():
 def test_a_sentence_says_only_what_was_seen():
     assert Seen(1.0, 1.5, None).sentence == "held-out loss 1.0000, +0.5000 without the picture"
     assert Seen(answers=("a",)).sentence == "“a”"
+
+
+def test_a_mistake_is_seen_before_the_first_step(tmp_path):
+    asked = [{"question": "Where?", "picture": "absent.png"}]
+    with pytest.raises(PictureError, match=r"absent\.png"):
+        watch(speaking(), tmp_path, data=None, questions=asked)
+    with pytest.raises(ContextOverflow):
+        watch(speaking(), tmp_path, data=None, questions=[{"question": "word " * 600}])

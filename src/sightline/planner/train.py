@@ -154,10 +154,10 @@ def sample_flops(sample: Workload, stage: StageBudget) -> int:
     vision = sum(encoder_flops(spec.vision, view) for view in views)
     connector = sum(connector_flops(spec, view) for view in views)
     return (
-        vision * passes("vision", stage.trains, checkpointing=stage.checkpointing)
-        + connector * passes("connector", stage.trains)
+        vision * passes("vision", stage.trains, stage.adapts, checkpointing=stage.checkpointing)
+        + connector * passes("connector", stage.trains, stage.adapts)
         + _language_flops(sample, stage)
-        * passes("language", stage.trains, checkpointing=stage.checkpointing)
+        * passes("language", stage.trains, stage.adapts, checkpointing=stage.checkpointing)
         + 6 * sample.tokens * lora_parameters(spec, stage.lora)
     )
 
@@ -169,15 +169,22 @@ def _language_flops(sample: Workload, stage: StageBudget) -> int:
     return blocks + attention + head_flops(sample.spec.language, stage.targets)
 
 
-def passes(part: Part, trains: Collection[Part], *, checkpointing: bool = False) -> int:
-    """Forwards' worth of FLOPs of a part, where `trains` are updated in full: forward, backward of
-    activations, of weights, recomputation."""
+def passes(
+    part: Part,
+    trains: Collection[Part],
+    adapts: Collection[Part] = (),
+    *,
+    checkpointing: bool = False,
+) -> int:
+    """Forwards' worth of FLOPs of a part, where `trains` are updated in full and `adapts` have
+    adapters: forward, backward of activations, of weights, recomputation."""
     own, again = part in trains, int(checkpointing)
+    reached = {*trains, *adapts}
     match part:
         case "vision":
-            return 3 + again if own else 1
+            return 1 + (1 + again if part in reached else 0) + own
         case "connector":
-            return 3 if own else 1 + ("vision" in trains)
+            return 1 + bool({"vision", "connector"} & reached) + own
         case "language" | "fusion":
             return 2 + own + again
         case _:
@@ -188,7 +195,7 @@ def activation_bytes(sample: Workload, stage: StageBudget) -> int:
     """What one sample keeps for the backward pass, in bfloat16, with its logits."""
     spec, again = sample.spec, stage.checkpointing
     kept = decoder_kept(spec.language, sample.tokens, checkpointing=again)
-    if "vision" in stage.trains:
+    if "vision" in (*stage.trains, *stage.adapts):
         views = (view.size for view in sample.layout.views)
         kept += encoder_kept(spec.vision, views, checkpointing=again)
     return kept * 2 + stage.targets * spec.language.vocab * LOGIT_BYTES

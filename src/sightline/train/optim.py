@@ -107,7 +107,7 @@ class MasterOptimizer:
         for name, master in zip(self.names, self.masters, strict=True):
             master.copy_(states[name].pop("master"))
             if states[name]:
-                self.owners[id(master)].state[master] = _restored(states[name])
+                self.owners[id(master)].state[master] = _restored(states[name], master.device)
         self.write_back()
 
     def _state(self, master: Tensor) -> dict[str, Any]:
@@ -158,10 +158,12 @@ def _muon(groups: list[dict[str, Any]], stage: StageSpec) -> torch.optim.Optimiz
     )
 
 
-def _restored(state: dict[str, Tensor]) -> dict[str, Any]:
-    """As the optimiser keeps it: bitsandbytes counts its steps in a plain int."""
+def _restored(state: dict[str, Tensor], device: torch.device) -> dict[str, Any]:
+    """As the optimiser keeps it, on the device of the master: bitsandbytes counts its steps in a
+    plain int."""
     counts = {k: int(v) for k, v in state.items() if not v.is_floating_point() and v.ndim == 0}
-    return {k: v.clone() for k, v in state.items()} | counts
+    moved = {k: v.clone() if v.device == device else v.to(device) for k, v in state.items()}
+    return moved | counts
 
 
 def _whole(norm: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from sightline.fusion.visual_expert import Expert
 from sightline.model.pair import Pair
 from sightline.model.vlm import Vlm
 from sightline.nn.linear import Linear
-from sightline.nn.lora import LowRank, adapters_of, add_adapters, matrices_of, merge
+from sightline.nn.lora import LowRank, adapters_of, add_adapters, blocks_of, matrices_of, merge
 from sightline.nn.nf4 import quantise
 from sightline.spec.train import PARTS, AdapterSpec, FullSpec, Part, PartSpec, StageSpec
 
@@ -75,7 +75,7 @@ def prepare_parts(model: Vlm | Pair, stage: StageSpec, seed: int) -> set[str]:
     names = {id(module): name for name, module in model.named_modules()}
     for number, (part, modules) in enumerate(modules_of(model).items()):
         way = stage.trains.get(part)
-        for module in modules:
+        for place, module in enumerate(modules):
             layers = _wanted(model, part, module, way)
             own = [layer for layer in _layers(model, part, module) if layer.adapter is not None]
             if own and not _continued(own, layers, way):
@@ -83,7 +83,7 @@ def prepare_parts(model: Vlm | Pair, stage: StageSpec, seed: int) -> set[str]:
                     changed.add(f"{names[id(layer)]}.weight")
                     merge(layer)
             if isinstance(way, AdapterSpec) and layers and next(iter(layers.values())).is_plain:
-                _adapt(layers, way, seed + number)
+                _adapt(layers, way, seed + number + 1_000_003 * place)
     _set_gradients(model, stage)
     if not any(p.requires_grad for p in model.parameters()):
         raise TrainError("trains", "names parts that this model does not have", "name others")
@@ -102,7 +102,7 @@ def _wanted(
     model: Vlm | Pair, part: Part, module: nn.Module, way: PartSpec | None
 ) -> dict[str, Linear]:
     """The layers that get adapters."""
-    if not isinstance(way, AdapterSpec):
+    if not isinstance(way, AdapterSpec) or not _layers(model, part, module):
         return {}
     own = {id(layer) for layer in _layers(model, part, module)}
     found = matrices_of(module, way.matrices)
@@ -207,8 +207,8 @@ def _rates(modules: tuple[nn.Module, ...], way: PartSpec, stage: StageSpec) -> M
 
 def _depths(module: nn.Module) -> Iterator[tuple[nn.Parameter, int]]:
     """Each parameter with the number of blocks above it; what precedes the blocks has them all."""
-    blocks = getattr(module, "blocks", None)
-    if not isinstance(blocks, nn.ModuleList):
+    blocks = blocks_of(module)
+    if not blocks:
         yield from ((p, 0) for p in module.parameters())
         return
     depth = len(blocks)

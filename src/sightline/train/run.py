@@ -94,7 +94,7 @@ class Run:
         if path is None:
             return None
         found = shards.read(path, self.world)
-        self._check(path, found.progress)
+        self._check(path, found)
         self.touched |= set(found.facts["touched"])
         self.best, self.bad_rows = found.facts["best"], found.facts["bad_rows"]
         self.updates = found.facts["updates"]
@@ -104,9 +104,18 @@ class Run:
         self.told(f"resumed from {path.name}")
         return found
 
-    def _check(self, path: Path, progress: Progress) -> None:
-        """Raises TrainError for a checkpoint that these stages did not write."""
-        stages = self.train.stages
+    def _check(self, path: Path, found: Checkpoint) -> None:
+        """Raises TrainError for a checkpoint that another recipe has written: other stages, another
+        model, prompt or tokenizer. Other versions of what makes pixels are told."""
+        stages, progress = self.train.stages, found.progress
+        marks = fingerprint(self.model.spec, self.tokenizer)
+        for name, was in found.fingerprint.items():
+            if marks.get(name) == was:
+                continue
+            if name != "pixels":
+                problem = f"was written with another {name}"
+                raise TrainError(str(path), problem, "name another folder for this run")
+            self.told("pixels may differ a little: the run began with other versions of libraries")
         steps = stages[progress.stage].steps if progress.stage < len(stages) else -1
         if steps is not None and progress.step > steps:
             problem = "was written by a recipe with other stages"

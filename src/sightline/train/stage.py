@@ -77,14 +77,15 @@ class StageRun:
         random = {} if resumed is None else shards.group_of(resumed, "random")
         if (state := random.get(self._own("cpu"))) is not None:
             torch.set_rng_state(state)
-        if (state := random.get(self._own("cuda"))) is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state)
+        device = self.working.device
+        if device.type == "cuda" and (state := random.get(self._own("cuda"))) is not None:
+            torch.cuda.set_rng_state(state, device)
 
     def _random(self) -> dict[str, Tensor]:
         """The states of this process's generators."""
         states = {self._own("cpu"): torch.get_rng_state()}
-        if torch.cuda.is_available():
-            states[self._own("cuda")] = torch.cuda.get_rng_state()
+        if (device := self.working.device).type == "cuda":
+            states[self._own("cuda")] = torch.cuda.get_rng_state(device)
         return states
 
     def _own(self, device: str) -> str:
@@ -123,6 +124,7 @@ class StageRun:
         """The update of one step."""
         model, trains = self.model, self.stage.trains
         full = frozenset(part for part, way in trains.items() if isinstance(way, FullSpec))
+        adapted = frozenset(trains) - full
         return Updater(
             self.working,
             self.optim,
@@ -131,7 +133,7 @@ class StageRun:
             self.working.device,
             model.dtype,
             self.world,
-            flops_of(model, full),
+            flops_of(model, full, adapted),
             self._even(),
         )
 

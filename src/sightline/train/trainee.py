@@ -67,8 +67,10 @@ def loss_of(stage: StageSpec, world: World = ALONE) -> Loss:
             return partial(contrastive, world=world)
 
 
-def flops_of(model: Trainee, trains: Collection[Part]) -> Callable[[Any], int]:
-    """What counts the model FLOPs of its micro-batches."""
+def flops_of(
+    model: Trainee, trains: Collection[Part], adapts: Collection[Part]
+) -> Callable[[Any], int]:
+    """What counts the model FLOPs of its micro-batches: of parts trained in full, and adapted."""
     if isinstance(model, Pair):
-        return partial(pair_flops, model.spec, trains)
-    return partial(batch_flops, model.spec, trains)
+        return partial(pair_flops, model.spec, trains, adapts)
+    return partial(batch_flops, model.spec, trains, adapts)

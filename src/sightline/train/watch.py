@@ -65,6 +65,15 @@ class Watch:
         self.speaker = Speaker(model, tokenizer)
         self.maker = ConversationMaker(Preparer(model.spec, tokenizer))
         self.samples = self._held_out(folder)
+        self._try()
+
+    def _try(self) -> None:
+        """Open everything once, so that a mistake is seen before the first step."""
+        options = Sampling(max_tokens=self.spec.max_tokens)
+        for asked in self.spec.questions:
+            self.speaker.ready(self._messages(asked), options)
+        for sample in self.samples:
+            self.maker.make(sample)
 
     def _held_out(self, folder: Path) -> list[Sample]:
         """Places are spelled out by their own picture: a control takes that away, not the words."""
@@ -107,13 +116,16 @@ class Watch:
         return lost / weight
 
     def _answer(self, asked: QuestionSpec) -> str:
+        options = Sampling(max_tokens=self.spec.max_tokens)
+        return self.speaker.answer(self._messages(asked), options).text
+
+    def _messages(self, asked: QuestionSpec) -> list[dict[str, Any]]:
         content: list[dict[str, Any]] = [{"type": "text", "text": asked.question}]
         if asked.picture is not None:
             beside = self.folder / asked.picture
             path = beside if beside.is_file() else Path(asked.picture)
             content.insert(0, {"type": "image", "image": path})
-        messages = [{"role": "user", "content": content}]
-        return self.speaker.answer(messages, Sampling(max_tokens=self.spec.max_tokens)).text
+        return [{"role": "user", "content": content}]
 
 
 def under(control: Control, samples: Sequence[Sample], index: int) -> Sample:

@@ -25,9 +25,12 @@ from sightline.spec.train import Part
 GEMM = 2048  # side of the product that the peak is taken from
 
 
-def batch_flops(spec: ModelSpec, trains: Collection[Part], batch: TrainBatch) -> int:
+def batch_flops(
+    spec: ModelSpec, trains: Collection[Part], adapts: Collection[Part], batch: TrainBatch
+) -> int:
     """Model FLOPs of one micro-batch, forward and backward, as the planner counts them: the encoder
-    included, padding and recomputation not. `trains`: parts that are updated in full."""
+    included, padding and recomputation not. `trains`: parts that are updated in full; `adapts`:
+    those that have adapters."""
     views = [view for visual in batch.batch.visuals for view in visual.layout.views]
     memory = sum(visual.layout.memory_tokens for visual in batch.batch.visuals)
     language = decoder_flops(spec, batch.tokens) + memory_flops(spec, batch.tokens, memory)
@@ -35,13 +38,15 @@ def batch_flops(spec: ModelSpec, trains: Collection[Part], batch: TrainBatch) ->
     language += head_flops(spec.language, batch.target_tokens)
     seen = [_view_flops(spec, view) for view in views]
     return (
-        sum(vision for vision, _ in seen) * passes("vision", trains)
-        + sum(connector for _, connector in seen) * passes("connector", trains)
+        sum(vision for vision, _ in seen) * passes("vision", trains, adapts)
+        + sum(connector for _, connector in seen) * passes("connector", trains, adapts)
         + language * passes("language", trains)
     )
 
 
-def pair_flops(spec: PairSpec, trains: Collection[Part], batch: PairBatch) -> int:
+def pair_flops(
+    spec: PairSpec, trains: Collection[Part], adapts: Collection[Part], batch: PairBatch
+) -> int:
     """Those of a micro-batch of pairs: both towers, whole texts of a bidirectional one; pooling,
     projections and comparisons are left out. A tower that is frozen runs forward only."""
     side, stack, rows = spec.resolution.size, spec.text.stack, batch.rows
@@ -51,7 +56,8 @@ def pair_flops(spec: PairSpec, trains: Collection[Part], batch: PairBatch) -> in
     if spec.text.mask == "bidirectional":
         attention *= 2
     language = 2 * tokens * matrices(decoder_weights(stack)) + attention
-    return vision * passes("vision", trains) + language * (3 if "language" in trains else 1)
+    texts = 3 if "language" in trains else 1 + ("language" in adapts)
+    return vision * passes("vision", trains, adapts) + language * texts
 
 
 def _lengths(batch: TrainBatch) -> list[int]:

@@ -28,8 +28,8 @@ def merged(model: nn.Module) -> Iterator[None]:
     held = [(linear, adapter, linear.store) for _, linear, adapter in adapters_of(model)]
     weights = [linear.weight for linear, _, _ in held]
     for linear, adapter, _ in held:
-        dtype = linear.values.dtype
-        whole_OI = adapter.merged(linear.values).to(dtype)
+        values_OI = linear.values
+        whole_OI = adapter.merged(values_OI).to("cpu", values_OI.dtype)  # written from there
         linear.adapter = linear.store = None
         linear.weight = nn.Parameter(whole_OI, requires_grad=False)
     try:

@@ -25,6 +25,7 @@ class StageBudget(Spec):
     """One stage: what trains, and on how much.
 
     trains: parts whose own parameters are updated. lora: adapters on the language model besides.
+    adapts: other parts that have adapters, which cost too little to count but let gradient through.
     Tokens are means of one sample; `target_tokens` of them (default: all of its text) have a loss.
     images: width and height in pixels of the pictures of one sample.
     micro_batch: samples that one device holds activations of at a time.
@@ -33,6 +34,7 @@ class StageBudget(Spec):
     name: str = Field(min_length=1)
     trains: tuple[Part, ...] = ("connector", "fusion", "language")
     lora: LoraBudget | None = None
+    adapts: tuple[Part, ...] = ()
     samples: int = Field(ge=1)
     epochs: float = Field(default=1, gt=0)
     text_tokens: int = Field(default=250, ge=1)
@@ -43,7 +45,7 @@ class StageBudget(Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> StageBudget:
-        if not self.trains and self.lora is None:
+        if not self.trains and self.lora is None and not self.adapts:
             raise SpecError("trains", "names no part and there is no lora", "name one of them")
         if self.lora is not None and "language" in self.trains:
             raise SpecError(

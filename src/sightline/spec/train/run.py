@@ -62,3 +62,11 @@ class TrainSpec(Spec):
     log_rows: bool = False
     tensorboard: bool = False
     wandb: str | None = None
+
+    @model_validator(mode="after")
+    def _means_are_kept(self) -> TrainSpec:
+        for i, stage in enumerate(self.stages[:-1]):
+            if stage.ema is not None:
+                problem = "is of a stage that others follow: its means would be lost"
+                raise SpecError(f"stages.{i}.ema", problem, "move it to the last stage")
+        return self

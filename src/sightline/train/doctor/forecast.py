@@ -53,6 +53,11 @@ def forecast(
         name=name,
         trains=full_parts(stage),
         lora=_lora(stage),
+        adapts=tuple(
+            part
+            for part, way in stage.trains.items()
+            if isinstance(way, AdapterSpec) and part != "language"
+        ),
         samples=samples,
         text_tokens=text,
         target_tokens=targets,

@@ -21,6 +21,7 @@ from sightline.train.doctor.gradients import gradient_findings
 from sightline.train.doctor.mask import Run, runs_of
 from sightline.train.doctor.survey import Survey, survey
 from sightline.train.recipe import Made, Recipe
+from sightline.train.stage import with_steps
 from sightline.train.trainee import loss_of, maker_of
 
 T = TypeVar("T")
@@ -73,9 +74,9 @@ def examine(
     report = RecipeReport(stages)
     spec = None if recipe.is_pair else _tried(report.findings, recipe.spec)
     made = None
-    if spec is None or _held(spec) <= BUILT_BYTES:
+    if recipe.is_pair or (spec is not None and _held(spec) <= BUILT_BYTES):
         made = _tried(report.findings, recipe.make)
-    else:
+    elif spec is not None:
         text = f"takes {_held(spec) / 1e9:.0f} GB: gradients are not checked here"
         report.findings.append(Finding("warning", "model", text))
     for stage in stages:
@@ -107,6 +108,10 @@ def _rows(report: StageReport, made: Made, recipe: Recipe, most: int | None, sho
         report.findings.append(Finding.of(error))
         return
     report.survey = found
+    try:
+        with_steps(report.stage, found.num_rows)
+    except SightlineError as error:
+        report.findings.append(Finding.of(error))
     report.findings += found.findings(report.stage, report.name)
     rendered = []
     for sample in found.samples[:shown]:
