@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.data.feeding import BATCHES, Shelf, equal, feed, taken
+from tests.data.feeding import BATCHES, Shelf, Steps, equal, feed, taken
 
 from sightline.core.errors import DataError
 from sightline.data.mix import Entry, Mixture
@@ -97,7 +97,45 @@ def test_several_processes_stay_in_step_over_bad_rows() -> None:
     assert [e.field for e in first[2].bad] == ["x:4"] and second[2].ids == ("x:5",)
 
 
-def test_a_process_without_any_good_row_says_so() -> None:
-    mixture = Mixture((Entry(Shelf("x", 8, unreadable=(0,))),), shuffle=False, bad_rows=9)
-    with pytest.raises(DataError, match="first micro-batch of process 0"):
+@pytest.mark.parametrize("mode", ["pad", "pack"])
+def test_a_process_resumed_before_bad_rows_goes_on_as_the_others_do(mode: str) -> None:
+    """What it runs for nothing is the next good micro-batch, as it has had none."""
+    batch = {"pad": ONE, "pack": PackSpec(tokens=30, window=4)}[mode]
+    shelf = Shelf("x", 12, corrupt=(0, 4, 6))
+    mixture = Mixture((Entry(shelf),), shuffle=False, bad_rows=40)
+
+    def rank(number: int, state: object = None, count: int = 6) -> Steps:
+        return taken(feed(mixture, batch, 0, number, 2, accumulate=2), count, state)
+
+    whole = rank(0)
+    silent = [number for number, step in enumerate(whole) if not step.ids]
+    assert silent
+    for start in range(1, 6):
+        rest = rank(0, whole[start - 1].state, 6 - start)
+        for one, other in zip(rest, whole[start:], strict=True):
+            assert one.ids == other.ids and one.state == other.state
+            assert [m.weight for m in one.micro] == [m.weight for m in other.micro]
+            assert [str(e) for e in one.bad] == [str(e) for e in other.bad]
+    for number in silent:
+        [micro] = rank(0, whole[number - 1].state if number else None, 1)[0].micro
+        assert micro.rows == 0 == micro.weight and micro.batch.token_ids_BT.shape[1] > 0
+
+
+def test_a_process_whose_first_row_is_bad_takes_the_next_good_one() -> None:
+    mixture = Mixture((Entry(Shelf("x", 8, unreadable=(0, 2, 3))),), shuffle=False, bad_rows=9)
+    first, second = taken(feed(mixture, ONE, 0, 0, 2, accumulate=2), 2)
+    [good] = taken(feed(mixture, ONE, 0, 0, 2, accumulate=2), 3)[2].micro
+    for step, bad in ((first, "x:0"), (second, "x:2")):
+        [silent] = step.micro
+        assert silent.ids == () and silent.weight == 0
+        assert [error.field for error in step.bad] == [bad] and step.state["bad"] <= 2
+        if step is second:
+            assert torch.equal(silent.batch.token_ids_BT, first.micro[0].batch.token_ids_BT)
+    assert good.ids == ("x:4",)
+
+
+def test_several_processes_without_any_good_row_say_so() -> None:
+    shelf = Shelf("x", 6, unreadable=tuple(range(6)))
+    mixture = Mixture((Entry(shelf),), shuffle=False, bad_rows=9)
+    with pytest.raises(DataError, match=r"no good row .* what bad_rows allows: x:0: is no JSON"):
         taken(feed(mixture, ONE, 0, 0, 2, accumulate=2), 1)

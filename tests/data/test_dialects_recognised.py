@@ -55,6 +55,15 @@ def test_one_row_with_media_decides_for_those_without() -> None:
     assert recognise([{"conversations": gpt("Q", "A")}, listed]) == "sharegpt"
 
 
+def test_names_of_speakers_that_are_no_text_fit_no_dialect() -> None:
+    good = {"conversations": gpt("Q", "A"), "image": "a.png"}
+    for name in ([], {}, 7):
+        row = {"conversations": [{"from": name, "value": "Q"}]}
+        assert recognise([row, good]) == "llava"
+        with pytest.raises(DataError, match=r"conversations.0.from: .* is unknown"):
+            read_row("llava", row, HERE)
+
+
 def test_arrays_are_compared_as_they_are() -> None:
     pictures = [np.zeros((2, 2, 3), np.uint8), np.ones((2, 2, 3), np.uint8)]
     assert (

@@ -532,6 +532,24 @@ REFUSED: dict[str, Case] = {
         "label",
         "is 1; give true or false",
     ),
+    "broken address": (
+        "llava",
+        {"image": "file://[x/a.png", "conversations": gpt("<image>Q", "A")},
+        "image.0",
+        "is 'file://[x/a.png', which is no address",
+    ),
+    "number beyond floats": (
+        "swift",
+        boxes(bbox=[[1, 2, 3, 10**400]]),
+        "objects.bbox.0",
+        "give numbers from 0 up",
+    ),
+    "weight beyond floats": (
+        "openai",
+        {"messages": [*chat("Q"), {"role": "assistant", "content": "A", "weight": 10**400}]},
+        "messages.1.weight",
+        "give a number from 0 up",
+    ),
     "no label": ("kto", {"prompt": "Q", "completion": "A"}, "label", "is missing"),
     "answered prompt": (
         "prompt",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -145,3 +146,18 @@ def test_a_state_of_other_data_is_refused() -> None:
         taken(feed(grown, PACK), 1, state)
     with pytest.raises(DataError, match="batch: is another than when the run stopped"):
         taken(feed(mixed(), PackSpec(tokens=121, window=16)), 1, state)
+
+
+def test_a_state_of_another_order_is_refused() -> None:
+    state = json.loads(json.dumps(taken(feed(mixed(), PACK), 1)[0].state))
+    assert equal(taken(feed(mixed(), PACK), 1, state), taken(feed(mixed(), PACK), 2)[1:])
+    first, *others = mixed().entries
+    for name, value in (("weight", 3), ("repeat", 2.0), ("block_rows", 9)):
+        entries = (replace(first, **{name: value}), *others)
+        with pytest.raises(DataError, match=r"data: were ordered by seed 7, .* and are ordered by"):
+            taken(feed(replace(mixed(), entries=entries), PACK), 1, state)
+    for changes in ({"seed": 8}, {"shuffle": False}):
+        with pytest.raises(DataError, match=r"data: were ordered by seed 7, shuffle True"):
+            taken(feed(replace(mixed(), **changes), PACK), 1, state)
+    older = {key: value for key, value in state.items() if key != "order"}
+    assert equal(taken(feed(mixed(), PACK), 1, older), taken(feed(mixed(), PACK), 2)[1:])

@@ -162,6 +162,15 @@ def test_shikra_counts_the_padding() -> None:
     assert said["content"] == "[0.000,0.000,1.000,0.500]"
 
 
+def test_places_are_one_part_with_the_words_around_them() -> None:
+    """Templates may put spaces between parts."""
+    place = Places(boxes=(Box(0, 0, 30, 21),), media=0)
+    asked = Turn("user", (Media("image", picture(60, 21)), Text("Is "), place, Text(" a cup?")))
+    [turn] = messages_of((asked,), speaker("padded", "percent").prepare)
+    assert [part["type"] for part in turn["content"]] == ["image", "text"]
+    assert turn["content"][1]["text"] == "Is [0, 0, 50, 100] a cup?"
+
+
 @pytest.mark.parametrize(
     ("places", "error", "problem"),
     [

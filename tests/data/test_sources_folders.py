@@ -34,6 +34,17 @@ def test_a_pattern_names_files(tmp_path: Path) -> None:
     assert ids(opened(tmp_path, "{b,a}-1.jsonl")) == ["b-1.jsonl:1", "a-1.jsonl:1"]
 
 
+def test_a_pattern_names_no_file_twice(tmp_path: Path) -> None:
+    for name in "abc":
+        write_lines(tmp_path / f"{name}.jsonl", [llava(1)])
+    assert ids(opened(tmp_path, "{a,{b,c}}.jsonl")) == ["a.jsonl:1", "b.jsonl:1", "c.jsonl:1"]
+    for pattern in ("{a,*}.jsonl", "{b,./b}.jsonl", "{c,no/../c}.jsonl"):
+        (tmp_path / "no").mkdir(exist_ok=True)
+        with pytest.raises(DataError, match="names a file twice: ") as caught:
+            opened(tmp_path, pattern)
+        assert caught.value.field == pattern
+
+
 def test_an_annotation_beside_its_pictures_is_found(tmp_path: Path) -> None:
     write_picture(tmp_path / "d" / "images" / "1.png")
     (tmp_path / "d" / "rows.json").write_text(json.dumps([llava(1, "images/1.png")]))

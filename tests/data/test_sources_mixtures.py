@@ -64,6 +64,29 @@ def test_what_a_next_mixture_gets_wrong_is_named(folder: Path, text: str, says: 
         opened(folder, "mix/mix.yaml")
 
 
+def test_patterns_in_a_mixture_are_looked_for_in_all_its_folders(folder: Path) -> None:
+    write_lines(folder / "mix" / "c-2.jsonl", [llava(2)])
+    write_lines(folder / "c-1.jsonl", [llava(1)])
+    write_lines(folder / "d-1.jsonl", [llava(3)])
+    (folder / "mix" / "mix.yaml").write_text("""
+datasets:
+- json_path: "{c-1,c-2}.jsonl"
+- json_path: c-*.jsonl
+- json_path: d-*.jsonl
+""")
+    sources = opened(folder, "mix/mix.yaml")
+    assert [ids(one) for one in sources] == [
+        ["c-1.jsonl:1", "c-2.jsonl:1"], ["c-2.jsonl:1"], ["d-1.jsonl:1"]
+    ]  # fmt: skip
+    meta(folder, annotation="c-?.jsonl")
+    assert ids(opened(folder, "mix/meta.json")[0]) == ["c-2.jsonl:1"]
+    meta(folder, annotation="none-*.jsonl")
+    with pytest.raises(DataError, match=r"none-.*matches no file") as caught:
+        opened(folder, "mix/meta.json")
+    looked = (folder / "mix", folder, Path().absolute())
+    assert caught.value.fix == f"check the pattern; looked in {' or '.join(map(str, looked))}"
+
+
 def test_take_beside_a_mixture_file_is_refused(folder: Path) -> None:
     (folder / "mix" / "mix.yaml").write_text("datasets: [{json_path: a.jsonl}]")
     with pytest.raises(DataError, match=r"take: first:3 stands beside mix/mix.yaml"):

@@ -62,6 +62,16 @@ def test_members_of_a_key_are_a_row(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(table)).row(3) == table.row(3)
 
 
+def test_a_member_is_the_one_whose_whole_suffix_is_named(tmp_path: Path) -> None:
+    pictures = [("0.jpg", b"photo"), ("0.seg.jpg", b"mask")]
+    for names in (["0.jpg", "0.seg.jpg"], ["jpg", ".seg.jpg"]):
+        for order in (1, -1):
+            data = json.dumps({"images": names[::order]}).encode()
+            members = [*pictures[::order], ("0.json", data)]
+            row = tar_rows(shard(tmp_path / "a.tar", members), "a.tar").row(0)
+            assert row == {"images": [b"photo", b"mask"][::order]}
+
+
 def test_img2dataset_says_its_caption_once(tmp_path: Path) -> None:
     meta = {"caption": "a cup", "key": "000", "url": "http://x/y.jpg"}
     members = [("000.jpg", b"p"), ("000.txt", b"a cup"), ("000.json", json.dumps(meta).encode())]

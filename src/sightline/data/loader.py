@@ -10,6 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from sightline.core.errors import DataError
 from sightline.data.blocks import Blocks
+from sightline.data.facts import check_facts, facts_of
 from sightline.data.maker import RowMaker
 from sightline.data.mix import Drawing, Item, Mixture, open_mixture
 from sightline.data.windows import bad_rows, deal, is_measured, window_rows
@@ -91,7 +92,8 @@ class Feed(Generic[MicroT]):
 
     A bad row is left out of its micro-batch, so the number of rows varies there, not the order. If
     no row of a micro-batch is good, a single process goes on without it, one of several runs its
-    last good one again with zero weight (`RowMaker.silent`).
+    last good one again with zero weight (`RowMaker.silent`), or where it has had none since it
+    began or was resumed, the next good one of the run.
 
     Raises DataError for sources that cannot be read, SpecError for batches that the model cannot
     be trained on, DataError for numbers that do not divide.
@@ -120,10 +122,7 @@ class Feed(Generic[MicroT]):
         sources = tuple(entry.source for entry in self.mixture.entries)
         self._blocks = Blocks(sources, workers)
         self._hands: Hands = hands(Work(sources, maker, batch), workers)
-        self._facts = {
-            "sources": [[e.source.name, e.num_rows] for e in self.mixture.entries],
-            "batch": batch.model_dump(mode="json"),
-        }
+        self._facts = facts_of(self.mixture, batch)
 
     @property
     def num_rows(self) -> int | None:
@@ -150,28 +149,16 @@ class Feed(Generic[MicroT]):
         """The data of step after step, without end, from the first or after that of `state`.
 
         Raises DataError if more rows are bad than the mixture allows, naming the row that was one
-        too many; for a state of other data; and if a worker dies.
+        too many; for a state of other data or another order of them; and if a worker dies.
         """
         state = {} if state is None else state
-        self._check(state)
+        check_facts(state, self._facts)
         planned = ahead(self._making(state), AHEAD * self.workers * self.world)
         step = _Step(self, state.get("bad", 0))
         for number, one in enumerate(planned, 1):
             step.add(one)
             if number % self.accumulate == 0 and (data := step.data()) is not None:
                 yield data
-
-    def _check(self, state: Mapping[str, Any]) -> None:
-        """Raises DataError for a state that other data left."""
-        if not state:
-            return
-        sources = self._facts["sources"]
-        if state["sources"] != sources:
-            problem = f"were {state['sources']} when the run stopped and are {sources} now"
-            raise DataError("data", problem, "resume with the same rows, or begin another run")
-        if state.get("micro") and state["batch"] != self._facts["batch"]:
-            problem = "is another than when the run stopped, within a window of rows"
-            raise DataError("batch", problem, "resume with the batch that the run began with")
 
     def _making(self, state: Mapping[str, Any]) -> Iterator[_Planned]:
         """Planned micro-batches, those of this process being made."""
@@ -212,6 +199,17 @@ class Feed(Generic[MicroT]):
                 chunks = (items[at : at + CHUNK] for at in range(0, count, CHUNK))
                 measured = [self._hands.submit(Measure(chunk)) for chunk in chunks]
             yield _Window(items, measured, before, drawing.state)
+
+    def good_after(self, state: Mapping[str, Any], bad: int) -> MicroT | None:
+        """The first micro-batch after a state that has a good row, whoever trains on it. None if
+        more than `bad` rows are bad before it."""
+        for planned in self._planned(state):
+            made: Made = self._hands.submit(Make(planned.items)).result()
+            micro: MicroT | None = made.micro
+            bad -= len(planned.bad) + len(made.bad)
+            if micro is not None or bad < 0:
+                return micro
+        raise AssertionError("data have no end")
 
     def with_facts(self, state: Mapping[str, Any], bad: int) -> dict[str, Any]:
         """A state as it is given out."""
@@ -264,9 +262,11 @@ class _Step(Generic[MicroT]):
 
     def _silent(self) -> MicroT:
         if self.spare is None:
-            where = f"the first micro-batch of process {self.feed.rank}"
-            problem = f"has no good row in {where}; the last: {self.bad[-1]}"
-            raise DataError("data", problem, "mend such rows, or change the seed")
+            left = self.feed.mixture.bad_rows - self.count
+            self.spare = self.feed.good_after(self.state, left)
+        if self.spare is None:
+            problem = f"have no good row from here on within what bad_rows allows: {self.bad[-1]}"
+            raise DataError("data", problem, "mend such rows; or raise data.bad_rows")
         return self.feed.maker.silent(self.spare)
 
 

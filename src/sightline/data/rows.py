@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from sightline.core.errors import DataError, SpecError
 from sightline.data.collate import TrainBatch, packed, padded
+from sightline.data.dialects.turns import joined
 from sightline.data.places import PlaceWriter
 from sightline.data.sample import Media, Part, Places, Sample, Text, Turn
 from sightline.model.prepare import Measured, Prepared, Preparer
@@ -106,12 +107,13 @@ def messages_of(turns: Sequence[Turn], prepare: Preparer) -> list[dict[str, Any]
 
 
 def spelled(turns: Sequence[Turn], prepare: Preparer) -> tuple[Turn, ...]:
-    """Turns with their places as the words that the model reads."""
+    """Turns with their places as the words that the model reads, one part with those around:
+    templates may put spaces or newlines between parts."""
     write = _writer(turns, prepare)
     return tuple(
         replace(
             turn,
-            parts=tuple(Text(write(p)) if isinstance(p, Places) else p for p in turn.parts),
+            parts=joined(Text(write(p)) if isinstance(p, Places) else p for p in turn.parts),
         )
         for turn in turns
     )

@@ -40,7 +40,9 @@ def fits(row: Mapping[str, Any]) -> bool:
     turns = row.get("conversations")
     if compares(row) or given_in(row, "images", "videos", "system", "tools"):
         return False
-    return mappings(turns, "from", "value") and all(t["from"] in ROLES for t in turns)
+    return mappings(turns, "from", "value") and all(
+        isinstance(turn["from"], str) and turn["from"] in ROLES for turn in turns
+    )
 
 
 def read(row: Mapping[str, Any], context: Context) -> Sample:

@@ -75,12 +75,20 @@ def _named(name: str, place: str, context: Context) -> str | Path:
     if name[:5].lower() == "data:":
         return name
     if name[:7].lower() == "file://":
-        return Path(unquote(urlsplit(name).path))
+        return _of_uri(name, place, context)
     if _URL.match(name):
         raise context.wrong(place, f"is the URL {name:.80}, and nothing is fetched", _FETCH)
     if not name.strip():
         raise context.wrong(place, "is empty", "give a path, bytes or a data URI")
     return Path(name) if context.media is None else context.media / name
+
+
+def _of_uri(name: str, place: str, context: Context) -> Path:
+    try:
+        return Path(unquote(urlsplit(name).path))
+    except ValueError as error:
+        problem = f"is {name!r:.80}, which is no address ({error})"
+        raise context.wrong(place, problem, "write the path alone") from None
 
 
 def _stored(value: Mapping[Any, Any], place: str, context: Context) -> object:

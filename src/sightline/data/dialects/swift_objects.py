@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from math import isfinite
 from typing import Any
 
 from sightline.core.geometry import Box, Point
@@ -92,8 +91,8 @@ class Objects:
         place, value = f"objects.bbox.{index}", self._boxes[index]
         if not isinstance(value, list | tuple) or len(value) not in (2, 4):
             raise self._context.wrong(place, "is no place", "give [x, y] or [x0, y0, x1, y1]")
-        if not all(type(n) in (int, float) and isfinite(n) and n >= 0 for n in value):
-            raise self._context.wrong(place, f"is {value}", "give numbers from 0 up")
+        if not all(type(n) in (int, float) and 0 <= n < 1e300 for n in value):
+            raise self._context.wrong(place, f"is {value!r:.80}", "give numbers from 0 up")
         if self._unit == "share" and max(value) > 1:
             raise self._context.wrong(place, f"is {value} in norm1", "give shares from 0 to 1")
         if len(value) == 4 and (value[0] > value[2] or value[1] > value[3]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -68,7 +67,7 @@ def weight_of(value: object, role: Role, place: str, context: Context) -> float:
     """What a message's loss counts. Only answers have one: others may say 0 or nothing."""
     if value is None:
         return 1.0
-    if not isinstance(value, int | float) or not isfinite(value) or value < 0:
+    if not isinstance(value, int | float) or not 0 <= value < 1e300:
         raise context.wrong(place, f"is {value!r:.40}", "give a number from 0 up, or true or false")
     if role == "assistant":
         return float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,22 +38,32 @@ def is_pattern(path: str) -> bool:
     return bool(_BRACES.search(path)) or glob.has_magic(path)
 
 
-def locate_all(pattern: str, folder: Path) -> list[tuple[Path, str]]:
+def locate_all(pattern: str, *folders: Path) -> list[tuple[Path, str]]:
     """The files of a pattern with their names, in the order of braces and sorted within a glob.
 
-    `shards/{0000..0012}.tar` and `{a,b}/*.parquet` are patterns. Raises DataError if a name
-    between braces does not exist or a glob finds nothing.
+    `shards/{0000..0012}.tar` and `{a,b}/*.parquet` are patterns; the matches of a glob are those
+    in the first folder that has any, the working directory being the last. Raises DataError if a
+    name between braces does not exist, a glob finds nothing, or a file is named twice.
     """
     found: list[tuple[Path, str]] = []
-    for name in expand(pattern):
-        if not glob.has_magic(name):
-            found.append((locate(name, folder), name))
-            continue
-        bases = (folder, Path())
-        matches = next((m for m in (_globbed(name, base) for base in bases) if m), None)
-        if matches is None:
-            raise DataError(name, "matches no file", f"check the pattern; looked in {folder}")
-        found += matches
+    for name in dict.fromkeys(expand(pattern)):
+        one = _matches(name, *folders) if glob.has_magic(name) else [(locate(name, *folders), name)]
+        found += one
+    seen: set[str] = set()
+    for place, name in found:
+        if (whole := os.path.abspath(place)) in seen:
+            fix = "write the pattern so that its parts name different files"
+            raise DataError(pattern, f"names a file twice: {name}", fix)
+        seen.add(whole)
+    return found
+
+
+def _matches(name: str, *folders: Path) -> list[tuple[Path, str]]:
+    bases = dict.fromkeys((*folders, Path()))
+    found = next((m for m in (_globbed(name, base) for base in bases) if m), None)
+    if found is None:
+        looked = " or ".join(str(base.absolute()) for base in bases)
+        raise DataError(name, "matches no file", f"check the pattern; looked in {looked}")
     return found
 
 

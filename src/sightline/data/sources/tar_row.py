@@ -85,11 +85,11 @@ def _resolved(value: Any, media: Mapping[str, bytes], left: dict[str, bytes], wh
         return [_resolved(item, media, left, where) for item in value]
     if not isinstance(value, str):
         raise DataError(where, f"names a {type(value).__name__} as a member", "name its suffix")
-    kind = next((kind for kind in media if value in (kind, f".{kind}")), None)
-    kind = kind or next((kind for kind in media if value.endswith(f".{kind}")), None)
-    if kind is None:
+    fitting = [kind for kind in media if value == kind or value.endswith(f".{kind}")]
+    if not fitting:
         problem = f"names {value!r:.80}, but has only .{', .'.join(media)}"
         raise DataError(where, problem, "name a member of the row")
+    kind = max(fitting, key=len)  # x.seg.jpg ends with .jpg too
     left.pop(kind, None)
     return media[kind]
 
