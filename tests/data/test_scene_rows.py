@@ -6,12 +6,13 @@ import hashlib
 from typing import Any
 
 import pytest
+from tests.helpers.scenes import scene_row
 from tests.helpers.speaking import chat_spec, tokenizer
 
 from sightline.core.errors import DataError
 from sightline.core.geometry import Size
 from sightline.data.sample import Media, Part, Places
-from sightline.data.scene_rows import scene_row, scene_sample
+from sightline.data.scene_rows import scene_sample
 from sightline.model.prepare import Preparer
 from sightline.prompt.grounding import write_box
 from sightline.spec.train import ScenesSpec

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.helpers.scenes import scene_row
 from tests.helpers.speaking import (
     ASSISTANT,
     IMAGE,
@@ -25,7 +26,6 @@ from tests.helpers.tiny import VISUAL
 from sightline.core.errors import ContextOverflow, PictureError
 from sightline.core.geometry import MediaSize
 from sightline.data.rows import training_row
-from sightline.data.scene_rows import scene_row
 from sightline.data.sources import Scenes
 from sightline.model.batch import collate
 from sightline.model.prepare import Prepared

@@ -44,12 +44,15 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "model", rows(folder)
 
 
-def trained(name: str, published: tuple[Path, Path], out: Path) -> list[str]:
+def trained(
+    name: str, published: tuple[Path, Path], out: Path, told: list[str] | None = None
+) -> list[str]:
     model, data = published
     changes = (f"model={model}", f"data={data}", *CHANGES)
     read = read_recipe(RECIPES / f"{name}.yaml", changes)
     made = read.make()
-    run = Run(made.model, made.tokenizer, read.train, out, told=lambda _: None)
+    tell = [] if told is None else told
+    run = Run(made.model, made.tokenizer, read.train, out, told=tell.append)
     run()
     return [path.name for path in finish(made, run)]
 
@@ -67,9 +70,11 @@ def logits_of(folder: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("name", ["finetune-lora", "finetune-qlora"])
 def test_adapters_are_read_by_peft(name: str, published: tuple[Path, Path], tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
-    assert trained(name, published, tmp_path) == ["adapter", "model"]
+    told: list[str] = []
+    assert trained(name, published, tmp_path, told) == ["adapter", "model"]
     if name == "finetune-qlora":  # PEFT adds it to the plain matrices, not to those of four bits
         assert (tmp_path / "adapter" / "adapter_config.json").is_file()
+        assert any("matrices in NF4" in line and "of bfloat16's" in line for line in told)
         return
     ids, pixels, ours = logits_of(tmp_path / "model")
     *_, before = logits_of(published[0])

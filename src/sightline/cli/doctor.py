@@ -136,7 +136,7 @@ def forecast_text(stage: StageReport) -> str:
     plan = stage.plan
     assert plan is not None
     memory = plan.memory
-    money = f", {plan.cost:,.0f} in money" if plan.cost else ""
+    money = f" at a cost of {plan.cost:,.0f}" if plan.cost else ""
     return (
         f"forecast on {plan.gpus} × {plan.hardware}: {plan.stage.samples:,} rows of "
         f"{plan.sample_tokens} tokens in {_hours(plan.hours)}{money}; "

@@ -5,13 +5,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from sightline.core.geometry import Box, MediaSize
-from sightline.data.rows import messages_of
 from sightline.data.sample import Media, Part, Places, Sample, Text, Turn
 from sightline.data.worlds import scenes
-from sightline.model.prepare import Preparer
 from sightline.prompt.grounding import write_box
 from sightline.spec.train import ScenesSpec
 
@@ -39,11 +36,6 @@ def scene_sample(spec: ScenesSpec, index: int, name: str) -> Sample:
     asked = _within(spec.words, _asked(spec, scene, rng), side)
     picture = Media("image", scenes.draw(scene, side))
     return Sample(name, tuple(_turns(asked, picture)))
-
-
-def scene_row(spec: ScenesSpec, index: int, prepare: Preparer) -> list[dict[str, Any]]:
-    """Row `index` as messages, its boxes written as the model of `prepare` reads them."""
-    return messages_of(scene_sample(spec, index, f"scenes:{index}").turns, prepare)
 
 
 def _turns(asked: Sequence[scenes.Question], picture: Media) -> Iterator[Turn]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from sightline.core.errors import TrainError
 from sightline.model.vlm import Vlm
-from sightline.nn.lora import blocks_of
+from sightline.nn.lora import adapters_of, blocks_of
+from sightline.nn.nf4 import adapter_memory
 from sightline.nn.recompute import recompute
 from sightline.spec.train import FullSpec, PadSpec, StageSpec, TrainSpec
 from sightline.train import checkpoint, parts, shards
@@ -63,6 +64,8 @@ class StageRun:
         self._seed(seed, resumed)
         self.working.train()
         yield f"stage {self.index} ({self.stage.kind}): {said}"
+        if any(linear.store is not None for _, linear, _ in adapters_of(self.model)):
+            yield str(adapter_memory(self.model))
 
     def _shared(self) -> Trainee:
         """Raises TrainError for what several processes cannot share."""
