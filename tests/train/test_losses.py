@@ -35,7 +35,7 @@ def weighed(batch, targets_BT):
     weights_BT = targets_BT.float()
     if weights_BT.shape[1]:
         weights_BT[:, 0] = 0
-    return TrainBatch(batch, weights_BT, (), 0, 0)
+    return TrainBatch(batch, weights_BT, ("row",), 0, 0)
 
 
 def mean(model, batch, targets_BT):
@@ -115,8 +115,23 @@ def test_weights_multiply_the_losses_of_their_tokens(case, seed):
     batch, targets_BT, logits_BTV = case
     weights_BT = weighed(batch, targets_BT).weights_BT
     weights_BT *= torch.rand(weights_BT.shape, generator=torch.Generator().manual_seed(seed)) + 0.1
-    summed = next_token(Logits(logits_BTV), TrainBatch(batch, weights_BT, (), 0, 0))
+    summed = next_token(Logits(logits_BTV), TrainBatch(batch, weights_BT, ("row",), 0, 0))
     logprobs = logits_BTV.double().log_softmax(-1)[:, :-1]
     each_BT = -logprobs.gather(-1, batch.token_ids_BT[:, 1:, None])[..., 0]
     truth = (each_BT * weights_BT[:, 1:].double()).sum()
     torch.testing.assert_close(summed.double(), truth, rtol=1e-5, atol=1e-6)
+
+
+def test_a_silent_micro_batch_runs_the_same_parts_for_nothing():
+    """One of several processes without a good row: gradients of zero for all that others train."""
+    model = tiny_model()
+    batch = collate([item(words(3), 1, words(2))], 0, "right")
+    full = weighed(batch, torch.ones_like(batch.token_ids_BT, dtype=torch.bool))
+    next_token(model, full).backward()
+    reached = {name for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad(set_to_none=True)
+    loss = next_token(model, full.silent())
+    loss.backward()
+    assert loss.item() == 0 and full.silent().weight == 0
+    moved = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    assert set(moved) == reached and not any(grad.any() for grad in moved.values())

@@ -16,8 +16,12 @@ def next_token(model: Vlm, batch: TrainBatch) -> Tensor:
     """Sum of weight · cross-entropy (float32, nats) over target tokens, each predicted from
     everything before it. Logits are made at those rows only.
 
-    Divided by `batch.weight` it is the mean. Raises TrainError if nothing is a target.
+    Divided by `batch.weight` it is the mean. A micro-batch of no row (`TrainBatch.silent`, which
+    keeps several processes in step) runs through the whole model and gives zero. Raises TrainError
+    if rows have no target.
     """
+    if not batch.rows:
+        return 0 * model.language.logits(model(batch.batch)[:, :1]).sum()
     weights_BT = batch.weights_BT[:, 1:]
     wanted_BT = weights_BT > 0
     ids_R = batch.batch.token_ids_BT[:, 1:][wanted_BT]
