@@ -202,6 +202,20 @@ def test_a_process_that_fails_ends_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_process_without_a_good_row_keeps_step(tmp_path: Path) -> None:
+    """Both rows of its micro-batch are bad: it runs the last good one for nothing."""
+    prepare(tmp_path, [CASES["interleave"]])
+    rows = tmp_path / "data-pt" / "rows.jsonl"
+    lines = rows.read_text().splitlines()
+    lines[6] = lines[7] = '{"id": "broken"}'  # all of a micro-batch of the second process
+    rows.write_text("\n".join(lines))
+    alone(tmp_path / "one", ["interleave"])
+    carried_out(2, tmp_path / "two", ["interleave"])
+    assert_equal_losses(tmp_path / "two" / "interleave", tmp_path / "one" / "interleave", STEPS)
+    assert_equal_weights(tmp_path / "two" / "interleave", tmp_path / "one" / "interleave")
+
+
+@pytest.mark.slow
 def test_a_bad_row_of_one_process_is_told_by_all(tmp_path: Path) -> None:
     prepare(tmp_path, [CASES["interleave"]])
     rows = tmp_path / "data-pt" / "rows.jsonl"
