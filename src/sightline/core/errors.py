@@ -70,3 +70,7 @@ class DataError(SightlineError):
 
 class TrainError(SightlineError):
     """A recipe or checkpoint that cannot be trained or resumed."""
+
+
+class RemoteError(SightlineError):
+    """A remote model that must not or cannot be asked: not allowed, not there, key refused."""

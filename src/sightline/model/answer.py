@@ -11,11 +11,12 @@ from sightline.model.text import Finish
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one answer: text and visual tokens of the prompt (these in the sequence or beside
-    it, in a memory), tokens of the answer."""
+    it, in a memory: `memory_tokens` of them), tokens of the answer."""
 
     text_tokens: int
     visual_tokens: int
     answer_tokens: int
+    memory_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

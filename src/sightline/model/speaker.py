@@ -74,8 +74,8 @@ class Speaker:
     ) -> Answer:
         """The answer once its text is closed; geometry is read in the model's own style."""
         assert text.finish is not None, "close the text first"
-        visual = prepared.visual_tokens + prepared.layout.memory_tokens
-        usage = Usage(prepared.text_tokens, visual, len(tokens))
+        memory = prepared.layout.memory_tokens
+        usage = Usage(prepared.text_tokens, prepared.visual_tokens + memory, len(tokens), memory)
         said = text.text.strip()
         answer = Answer(said, tuple(tokens), text.finish, usage, timings, notes=prepared.notes)
         style = self.model.spec.prompt.grounding

@@ -1,0 +1,1 @@
+"""How answers are judged, each metric as its benchmark defines it."""
