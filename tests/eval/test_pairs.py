@@ -13,7 +13,14 @@ from tests.helpers.pairs import LIKE_CLIP, byte_words, random_pair
 from torch import Tensor
 
 from sightline.core.errors import DataError
-from sightline.eval.pairs import class_embeddings, retrieval, zero_shot
+from sightline.eval.pairs import (
+    class_embeddings,
+    retrieval,
+    retrieval_tallies,
+    zero_shot,
+    zero_shot_tallies,
+)
+from sightline.eval.statistics import figure
 from sightline.model.matcher import Matcher
 
 
@@ -102,6 +109,39 @@ def test_recall_is_what_sorting_gives(seed: int, pictures: int, more: int) -> No
     for k in (1, 2, 4):
         wanted = by_sorting(images, texts, owners, k)
         assert (found.image_to_text[k], found.text_to_image[k]) == pytest.approx(wanted)
+
+
+def test_tallies_are_the_same_figures_with_clusters() -> None:
+    """Pictures `a` and `b` are one cluster; each class is a figure of its own."""
+    labels, names = (0, 1, 1, 1), ("east", "north")
+    found = zero_shot(rows(5, 80, 100, 40), rows(0, 90), labels, names)
+    tallies = zero_shot_tallies(found, labels, names, ("a", "b", "b", "c"))
+    figures = {each.name: each for each in map(figure, tallies)}
+    assert {name: each.value for name, each in figures.items()} == {
+        "accuracy": found.accuracy,
+        **found.by_class,
+    }
+    assert [each.clusters for each in figures.values()] == [3, 1, 2]
+    owners, names = (1, 0, 0), ("a", "b")
+    recall = retrieval(rows(0, 90), rows(10, 120, 50), owners, ks=(1, 2))
+    tallies = retrieval_tallies(rows(0, 90), rows(10, 120, 50), owners, names, ks=(1, 2))
+    figures = {each.name: each for each in map(figure, tallies)}
+    assert {name: each.value for name, each in figures.items()} == {
+        **{f"image to text R@{k}": share for k, share in recall.image_to_text.items()},
+        **{f"text to image R@{k}": share for k, share in recall.text_to_image.items()},
+    }
+    assert {(each.count, each.clusters) for each in figures.values()} == {(2, 2), (3, 2)}
+
+
+def test_blocks_of_pictures_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, texts = (torch.randn(count, 4, generator=generator) for count in (7, 18))
+    owners = [*range(7), *torch.randint(0, 7, (11,), generator=generator).tolist()]
+    whole = retrieval(images, texts, owners, ks=(1, 2, 4))
+    assert 0 < whole.image_to_text[1] < 1
+    for block in (1, 3, 7):
+        monkeypatch.setattr("sightline.eval.pairs.BLOCK", block)
+        assert retrieval(images, texts, owners, ks=(1, 2, 4)) == whole
 
 
 def test_what_does_not_fit_is_refused(matcher: Matcher) -> None:

@@ -4,44 +4,40 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.eval.rule_models import RuleModel
 
 from sightline.core.errors import DataError
-from sightline.core.geometry import Box
-from sightline.eval.controls import conversations
+from sightline.eval.controls import Blind, Control, Full, Swapped, conversations
+from sightline.eval.item import Item
 from sightline.eval.report import report
-from sightline.eval.run import run
+from sightline.eval.run import Asking, run
+from sightline.eval.said import Said
 from sightline.eval.tasks.rows import RowPicture, RowsTask
 from sightline.pictures import open_picture
 
 SHADES = {"dark": 20, "grey": 120, "bright": 220}
 
 
-@dataclass(frozen=True)
-class Said:
-    text: str
-    boxes: tuple[Box, ...] = ()
+CONTROLS: tuple[Control, ...] = (Full(), Blind(), Swapped())
 
 
-class Looking:
+def shade(words: str, picture: Any) -> str:
     """Names the shade of the picture it is shown; says `grey` when shown none."""
+    if picture is None:
+        return "Grey."
+    mean = open_picture(picture).rgb.mean()
+    return min(SHADES, key=lambda name: abs(SHADES[name] - mean))
 
-    def answer_all(self, conversations: Sequence[Any], **sampling: Any) -> list[Said]:
-        return [Said(self._answer(messages[-1]["content"])) for messages in conversations]
 
-    @staticmethod
-    def _answer(parts: list[dict[str, Any]]) -> str:
-        shown = [open_picture(p["image"]).rgb.mean() for p in parts if p["type"] == "image"]
-        assert len(shown) < 2
-        if not shown:
-            return "Grey."
-        return min(SHADES, key=lambda name: abs(SHADES[name] - shown[0]))
+def source(item: Item) -> Any:
+    [media] = item.media
+    return media.source
 
 
 def turns(*pairs: tuple[str, str]) -> list[dict[str, str]]:
@@ -85,7 +81,7 @@ def test_each_question_is_asked_alone_with_its_picture(write: Write, folder: Pat
         (f"{file}:1#2", "Is it grey?", "no"),
         (f"{file}:2", "Which shade?", "grey"),
     ]
-    full, blind, swapped = (conversations(items, c) for c in ("full", "blind", "swapped"))
+    full, blind, swapped = (conversations(items, control) for control in CONTROLS)
     dark, grey = folder / "dark.png", folder / "grey.png"
     for index, (own, other) in enumerate([(dark, grey), (dark, grey), (grey, dark)]):
         text = {"type": "text", "text": items[index].question}
@@ -99,7 +95,7 @@ def test_pictures_are_not_decoded_before_they_are_asked_about(
 ) -> None:
     file = write([shade_row(name) for name in SHADES])
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("was decoded"))
-    assert all(isinstance(item.picture, Path) for item in RowsTask(file).items())
+    assert all(isinstance(source(item), Path) for item in RowsTask(file).items())
 
 
 def test_pictures_inside_the_file_are_read_when_asked_about(folder: Path) -> None:
@@ -115,15 +111,16 @@ def test_pictures_inside_the_file_are_read_when_asked_about(folder: Path) -> Non
     pq.write_table(pa.Table.from_pylist(rows), folder / "test.parquet")
     task = RowsTask(str(folder / "test.parquet"))
     items = task.items()
-    assert all(isinstance(item.picture, RowPicture) for item in items)
-    assert [o.score for o in run(Looking(), task, items, "full")] == [1, 1, 1]
-    assert sum(o.score for o in run(Looking(), task, items, "swapped")) == 0
+    assert all(isinstance(source(item), RowPicture) for item in items)
+    result = run(RuleModel(shade), task, items, Asking(CONTROLS))
+    right = {name: task.metric.scores(items, said) for name, said in result.said.items()}
+    assert right["full"] == [1, 1, 1] and right["swapped"] == [0, 0, 0]
 
 
 def test_a_system_message_is_said_before_every_question(write: Write) -> None:
     talk = [{"from": "system", "value": "Be brief."}, *turns(("A?", "b"), ("C?", "d"))]
     items = RowsTask(write([{"image": "dark.png", "conversations": talk}])).items()
-    for messages in conversations(items, "blind"):
+    for messages in conversations(items, Blind()):
         assert messages[0] == {"role": "system", "content": "Be brief."}
         assert [m["role"] for m in messages] == ["system", "user"]
 
@@ -132,14 +129,13 @@ def test_scores_kinds_and_controls(write: Write) -> None:
     rows = [shade_row(name, kind="open" if i % 3 else "closed")
             for i, name in enumerate([*SHADES] * 5)]  # fmt: skip
     task = RowsTask(write(rows))
-    items = task.items()
-    outcomes = {c: run(Looking(), task, items, c, batch=4) for c in ("full", "blind", "swapped")}
-    made = report(task.name, outcomes)
-    assert {c: f.mean for c, f in made.overall.items()} == {
+    made = report(run(RuleModel(shade), task, task.items(), Asking(CONTROLS, batch=4)))
+    assert {c: figures[0].value for c, figures in made.figures.items()} == {
         "full": 1, "blind": pytest.approx(1 / 3), "swapped": 0}  # fmt: skip
     assert {kind: f.count for kind, f in made.by_kind["full"].items()} == {"open": 10, "closed": 5}
-    assert made.by_kind["blind"]["closed"].mean == 0 and made.by_kind["blind"]["open"].mean == 0.5
-    assert made.majority == pytest.approx(1 / 3)
+    assert made.by_kind["blind"]["closed"].value == 0 and made.by_kind["blind"]["open"].value == 0.5
+    assert made.majority is not None and made.majority.value == pytest.approx(1 / 3)
+    assert made.headline is not None and made.headline.clusters == 3  # pictures
 
 
 @pytest.mark.parametrize(
@@ -148,7 +144,7 @@ def test_scores_kinds_and_controls(write: Write) -> None:
 def test_words_are_matched_whole(write: Write, said: str, score: float) -> None:
     row = {"image": "dark.png", "conversations": turns(("Dark?", "Yes."))}
     task = RowsTask(write([row]))
-    assert task.score(task.items()[0], Said(said)) == score
+    assert task.metric.scores(task.items(), [Said(said)]) == [score]
 
 
 def test_the_majority_answer_is_of_a_question_asked_often_or_of_the_kind(write: Write) -> None:
@@ -181,13 +177,13 @@ def test_pictures_lie_beside_the_file_or_in_a_folder_of_their_own(
     file.write_text(json.dumps(shade_row("dark")) + "\n")
     with pytest.raises(DataError, match=r"test\.jsonl:1.*dark\.png"):
         RowsTask(str(file)).items()
-    assert RowsTask(str(file), media=str(folder)).items()[0].picture == folder / "dark.png"
+    assert source(RowsTask(str(file), media=str(folder)).items()[0]) == folder / "dark.png"
 
 
 def test_one_picture_alone_cannot_be_swapped(write: Write) -> None:
     items = RowsTask(write([shade_row("dark"), shade_row("dark")])).items()
     with pytest.raises(DataError, match=r"test\.jsonl:1: cannot be swapped"):
-        conversations(items, "swapped")
+        conversations(items, Swapped())
 
 
 GOOD = shade_row("dark")

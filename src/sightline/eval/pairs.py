@@ -1,10 +1,10 @@
 """What a pair of towers is good for: naming pictures untaught, and finding one by the other."""
 
-# V pictures  B texts  C classes  E width of embeddings
+# V pictures  B texts  C classes  E width of embeddings  M pictures of a block
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.errors import DataError
-from sightline.eval.statistics import mean_interval
+from sightline.eval.statistics import Tally, mean_interval, mean_tally
 from sightline.model.matcher import Matcher
+
+BLOCK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +106,90 @@ def retrieval(
     A stranger with an equal score counts as nearer: equal embeddings find nothing.
     Raises DataError where texts and owners differ in number, or a picture has no text.
     """
+    nearer = strangers_nearer(images_VE, texts_BE, owners)
+    return Retrieval(_recalls(nearer.of_images_V, ks), _recalls(nearer.of_texts_B, ks))
+
+
+def _recalls(nearer: Tensor, ks: Sequence[int]) -> dict[int, float]:
+    return {k: float((nearer < k).double().mean()) for k in ks}
+
+
+@dataclass(frozen=True, slots=True)
+class Nearer:
+    """int64[V] and int64[B]: how many texts of others are as near to a picture as its best own
+    text, or nearer; and how many other pictures are as near to a text as its own."""
+
+    of_images_V: Tensor
+    of_texts_B: Tensor
+
+
+def strangers_nearer(
+    images_VE: Tensor, texts_BE: Tensor, owners: Sequence[int] | None = None
+) -> Nearer:
+    """What recall is counted from; raises as `retrieval` does. Scores are held for `BLOCK` pictures
+    at once."""
     pictures = len(images_VE)
     owner_B = torch.tensor(range(pictures) if owners is None else owners, dtype=torch.int64)
     _equal("owners", len(owner_B), len(texts_BE))
     if sorted(set(owner_B.tolist())) != list(range(pictures)):
         problem = f"do not give every one of {pictures} pictures a text, and no other"
         raise DataError("owners", problem, "name each picture by its number")
-    scores_VB = images_VE.cpu() @ texts_BE.cpu().T
-    own_VB = owner_B[None] == torch.arange(pictures)[:, None]
-    best_V1 = scores_VB.masked_fill(~own_VB, -torch.inf).amax(1, keepdim=True)
-    nearer_V = ((scores_VB >= best_V1) & ~own_VB).sum(1)
-    own_1B = scores_VB[owner_B, torch.arange(len(owner_B))][None]
-    nearer_B = ((scores_VB >= own_1B) & ~own_VB).sum(0)
-    return Retrieval(_recalls(nearer_V, ks), _recalls(nearer_B, ks))
+    images_VE, texts_EB = images_VE.cpu(), texts_BE.cpu().T
+    of_images: list[Tensor] = []
+    own_B = torch.empty(len(owner_B))
+    for at, scores_MB, own_MB in _blocks(images_VE, texts_EB, owner_B):
+        best_M1 = scores_MB.masked_fill(~own_MB, -torch.inf).amax(1, keepdim=True)
+        of_images.append(((scores_MB >= best_M1) & ~own_MB).sum(1))
+        here_B = own_MB.any(0)
+        own_B[here_B] = scores_MB[owner_B[here_B] - at, here_B.nonzero()[:, 0]]
+    of_texts_B = torch.zeros(len(owner_B), dtype=torch.int64)
+    for _, scores_MB, own_MB in _blocks(images_VE, texts_EB, owner_B):
+        of_texts_B += ((scores_MB >= own_B) & ~own_MB).sum(0)
+    return Nearer(torch.cat(of_images), of_texts_B)
 
 
-def _recalls(nearer: Tensor, ks: Sequence[int]) -> dict[int, float]:
-    return {k: float((nearer < k).double().mean()) for k in ks}
+def _blocks(
+    images_VE: Tensor, texts_EB: Tensor, owner_B: Tensor
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Number of the first picture, its scores and those after it, and which texts are theirs."""
+    for at in range(0, len(images_VE), BLOCK):
+        scores_MB = images_VE[at : at + BLOCK] @ texts_EB
+        own_MB = owner_B[None] == torch.arange(at, at + len(scores_MB))[:, None]
+        yield at, scores_MB, own_MB
+
+
+def zero_shot_tallies(
+    found: ZeroShot, labels: Sequence[int], names: Sequence[str], pictures: Sequence[str]
+) -> list[Tally]:
+    """Accuracy over all pictures, and of each class that has some. `pictures`: what each picture is
+    called; those called alike are one cluster."""
+    right = [float(right) for right in found.correct]
+    tallies = [mean_tally("accuracy", right, pictures)]
+    for number, name in enumerate(names):
+        if at := [n for n, label in enumerate(labels) if label == number]:
+            tallies.append(mean_tally(name, [right[n] for n in at], [pictures[n] for n in at]))
+    return tallies
+
+
+def retrieval_tallies(
+    images_VE: Tensor,
+    texts_BE: Tensor,
+    owners: Sequence[int],
+    pictures: Sequence[str],
+    ks: Sequence[int] = (1, 5, 10),
+) -> list[Tally]:
+    """Recall at each k, of pictures' texts and of texts' pictures; see `retrieval`. The texts of a
+    picture are one cluster."""
+    nearer = strangers_nearer(images_VE, texts_BE, owners)
+    ways = {
+        "image to text": (nearer.of_images_V, list(pictures)),
+        "text to image": (nearer.of_texts_B, [pictures[owner] for owner in owners]),
+    }
+    return [
+        mean_tally(f"{way} R@{k}", (nearer_N < k).double().tolist(), clusters)
+        for way, (nearer_N, clusters) in ways.items()
+        for k in ks
+    ]
 
 
 def _equal(field: str, found: int, wanted: int) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import random
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -14,11 +15,13 @@ from sightline.data.mix import by_number
 from sightline.data.sample import Media, Sample, Text, Turn
 from sightline.data.source import Source
 from sightline.data.sources import check_media, open_source
-from sightline.eval.tasks.task import Item, Reply, StoredPicture, normalised
+from sightline.eval.item import Answers, Item, StoredPicture, asked_about
+from sightline.eval.metrics.metric import Metric
+from sightline.eval.metrics.words import Exact
+from sightline.eval.tasks.published import grouped
+from sightline.eval.tasks.task import drawn, normalised
 from sightline.pictures.gateway import PictureSource
 from sightline.spec.train import FilesSpec
-
-TEMPLATE_ITEMS = 10  # questions in the same words that have a majority answer of their own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,10 +53,15 @@ class RowsTask:
     file: str
     media: str | None = None
     seed: int = 0
+    max_tokens: int = 192
 
     @property
     def name(self) -> str:
         return self.file
+
+    @property
+    def metric(self) -> Metric:
+        return Exact()
 
     def items(self, count: int | None = None) -> Sequence[Item]:
         """`count` of the file's questions, or all of them, in its order.
@@ -63,29 +71,13 @@ class RowsTask:
         more items than there are.
         """
         found = [item for source in self._sources() for item in _items_of(source)]
-        if count is not None and count > len(found):
-            problem = f"has {len(found)} questions, {count} were asked for"
-            raise DataError(self.file, problem, "lower --count")
-        if count is not None:
-            drawn = random.Random(self.seed).sample(range(len(found)), count)
-            found = [found[i] for i in sorted(drawn)]
-        return _grouped(found)
-
-    def score(self, item: Item, reply: Reply) -> float:
-        """1 for the item's answer, else 0."""
-        return float(normalised(reply.text) == normalised(item.answer))
+        return list(grouped(drawn(found, count, self.seed, self.file)))
 
     def _sources(self) -> Iterator[Source]:
         for opened in open_source(FilesSpec(path=self.file, media=self.media), Path()):
             if not by_number(opened.source) or opened.source.num_rows is None:
                 raise DataError(self.file, "has no counted rows", "give a file or a folder")
             yield opened.source
-
-
-def _grouped(items: Sequence[Item]) -> list[Item]:
-    """Items whose question is asked too rarely, put into the group of their kind."""
-    asked = Counter(item.group for item in items)
-    return [i if asked[i.group] >= TEMPLATE_ITEMS else replace(i, group=i.kind) for i in items]
 
 
 def _items_of(source: Source) -> Iterator[Item]:
@@ -97,7 +89,15 @@ def _items_of(source: Source) -> Iterator[Item]:
         pairs = _pairs(sample)
         for number, (question, answer) in enumerate(pairs, 1):
             key = sample.id if len(pairs) == 1 else f"{sample.id}#{number}"
-            yield Item(key, kind, normalised(question), picture, question, answer, system=system)
+            yield Item(
+                key,
+                asked_about(picture, question),
+                Answers((answer,)),
+                kind,
+                group=normalised(question),
+                cluster=_cluster(sample),
+                system=system,
+            )
 
 
 def _picture(sample: Sample, source: Source, index: int) -> PictureSource | StoredPicture:
@@ -112,6 +112,19 @@ def _picture(sample: Sample, source: Source, index: int) -> PictureSource | Stor
         isinstance(picture, str) and picture[:5].lower() != "data:"
     )
     return RowPicture(source, index) if held else picture
+
+
+def _cluster(sample: Sample) -> str:
+    """The picture: its path as the row names it, the digest of its bytes, or else the row."""
+    match sample.media[0].source:
+        case Path() as path:
+            return os.path.relpath(path, Path(sample.id).parent)
+        case bytes() as data:
+            return hashlib.sha256(data).hexdigest()[:16]
+        case str() as text:
+            return hashlib.sha256(text.encode()).hexdigest()[:16]
+        case _:
+            return sample.id
 
 
 def _counted(sample: Sample) -> str:
