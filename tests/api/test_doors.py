@@ -11,7 +11,6 @@ from tests.helpers.speaking import chat_spec, picture, speaking, tokenizer, user
 
 import sightline
 from sightline.core.errors import FamilyError, FolderError, PromptError, SpecError
-from sightline.eval.controls import Control
 from sightline.nn.packed import unpack
 
 MESSAGES = [user(picture(), "Is it red?")]
@@ -80,15 +79,16 @@ def test_an_export_that_the_format_cannot_express_is_refused(tmp_path: Path) -> 
 @pytest.mark.skipif(not EMBEDDED.is_file(), reason="the embedded model is not in this tree")
 def test_the_embedded_model_answers_and_points() -> None:
     from sightline.data.worlds import scenes
-    from sightline.eval.run import run
+    from sightline.eval.controls import Blind, Full
+    from sightline.eval.local import LocalModel
+    from sightline.eval.run import Asking, run
     from sightline.eval.tasks.scenes import ScenesTask
 
-    def mean(control: Control) -> float:
-        outcomes = run(vlm, task, items, control)
-        return sum(o.score for o in outcomes) / len(outcomes)
-
-    task, vlm = ScenesTask(seed=99), sightline.load("tiny")
+    task = ScenesTask(seed=99)
     items = task.items(20 * len(scenes.KINDS))
-    full, blind = mean("full"), mean("blind")
+    result = run(LocalModel.open("tiny"), task, items, Asking((Full(), Blind())))
+    full, blind = (
+        sum(task.metric.scores(items, said)) / len(items) for said in result.said.values()
+    )
     assert full > 0.85
     assert full - blind > 0.5

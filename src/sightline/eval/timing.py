@@ -1,0 +1,32 @@
+"""How long it takes until the first token, asked one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sightline.eval.controls import Full, conversation
+from sightline.eval.item import Item
+from sightline.eval.local import LocalModel
+
+
+def first_token_ms(model: LocalModel, items: Sequence[Item], count: int) -> list[float]:
+    """Milliseconds from the question to its first token, pixels and prompt included, of up to
+    `count` questions spread evenly over `items`. One more is asked before, which is not counted.
+
+    Figures of one machine at one time: they belong beside a report, never into it.
+    """
+    if not items or count < 1:
+        return []
+    count = min(count, len(items))
+    numbers = [place * len(items) // count for place in range(count)]
+    found = [_one(model, items, number) for number in (numbers[0], *numbers)]
+    return found[1:]
+
+
+def _one(model: LocalModel, items: Sequence[Item], number: int) -> float:
+    answering = model.vlm.stream(conversation(items, number, Full()), max_tokens=1)
+    for _ in answering:
+        pass
+    timings = answering.answer.timings
+    assert timings is not None, "a streamed answer is timed"
+    return timings.ttft_ms
