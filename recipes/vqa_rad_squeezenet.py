@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import sightline
-from sightline.cli.evaluate import save
-from sightline.eval.controls import Control
-from sightline.eval.report import report
-from sightline.eval.run import run
+from sightline.eval.local import LocalModel, weights_digest
+from sightline.eval.report import write_report
+from sightline.eval.run import Asking, run
 from sightline.eval.tasks.rows import RowsTask
 from sightline.prompt.files import load_tokenizer
 from sightline.spec.model import ModelSpec
@@ -32,7 +31,6 @@ from sightline.train.run import Run
 
 SIDE = 224
 RECIPE = Path(__file__).parent / "vqa-rad.yaml"
-CONTROLS: tuple[Control, ...] = ("full", "blind", "swapped")
 SCALE = 0.2  # of the features, whose sizes are a few units
 
 
@@ -118,12 +116,13 @@ def main(folder: Path, weights: Path, out: Path, changes: list[str]) -> None:
     Run(vlm.model, tokenizer, train, out)()
     vlm.save(out / "model")
     task = RowsTask(str(folder / "test.jsonl"))
-    outcomes = {c: run(vlm, task, task.items(), c, max_tokens=32) for c in CONTROLS}
-    made = report(task.name, outcomes)
-    save(out, made, outcomes)
+    model = LocalModel(vlm, str(out / "model"), weights_digest(out / "model"))
+    result = run(model, task, task.items(), Asking(max_tokens=32))
+    made = write_report(out, result)
     for control, figures in made.by_kind.items():
-        said = ", ".join(f"{kind} {100 * f.mean:.1f}" for kind, f in figures.items())
-        print(f"{control}: {said}, all {100 * made.overall[control].mean:.1f}")
+        said = ", ".join(f"{kind} {100 * f.value:.1f}" for kind, f in figures.items())
+        print(f"{control}: {said}, all {100 * made.figures[control][0].value:.1f}")
+    print(made.sentence)
 
 
 if __name__ == "__main__":
