@@ -214,7 +214,9 @@ def _mentions(text: str, letters: str, options: tuple[str, ...]) -> Iterable[_Me
 def _places(text: str, words: str) -> Iterable[tuple[int, int]]:
     spaced = r"\s+".join(map(re.escape, words.split()))
     for found in re.finditer(rf"(?<!\w)(?<!\d[.,]){spaced}(?!\w|[.,]\d)", text, re.IGNORECASE):
-        cut = words[0] in "0123456789." and _NUMBER_BEFORE.search(text[: found.start()])
+        cut = words[0] in "0123456789." and _NUMBER_BEFORE.search(
+            text[max(0, found.start() - 20) : found.start()]
+        )
         if not cut and not (words[-1].isdigit() and _NUMBER_AFTER.match(text, found.end())):
             yield found.span()
 

@@ -44,6 +44,7 @@ _CLAUSE = re.compile(
     r"|(?<!anything )(?<!everything )(?<!nothing )(?<!all )\bbut\b",
     re.IGNORECASE,
 )
+_REACH = 400  # characters: longer than clauses are, and answers that repeat themselves stay quick
 _SENTENCE = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 # `There is no ...`: nothing that a question asks for.
@@ -61,8 +62,8 @@ def denied(text: str, start: int, end: int) -> bool:
 
 
 def clause_before(text: str, start: int) -> str:
-    """What stands before a place in its own clause."""
-    return _CLAUSE.split(text[:start])[-1]
+    """What stands before a place in its own clause, of the last _REACH characters."""
+    return _CLAUSE.split(text[max(0, start - _REACH) : start])[-1]
 
 
 def negations(text: str) -> int:
