@@ -1,0 +1,1 @@
+"""Probes: endless, seeded questions with a dial, whose scores over the dial are a curve."""
