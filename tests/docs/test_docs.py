@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 from pydantic import create_model
+from tests.docs import benchmarks_table
 from tests.docs.blocks import EMBEDDED, PAGES, ROOT, Block, blocks, blocks_of, prose
 from tests.docs.families_table import families_table, written_table
 from typer.core import TyperGroup
@@ -105,6 +106,8 @@ def understand(words: list[str]) -> None:
             parse_sightline(arguments)
         case [python, "-m", "tests.docs.families_table"] if is_python(python):
             pass
+        case [python, script, *_] if is_python(python) and script.startswith("recipes/"):
+            assert (ROOT / script).is_file(), script
         case _:
             pytest.fail(f"unknown command: {words}")
 
@@ -269,6 +272,13 @@ def test_every_sampling_option_is_described():
     text = (ROOT / "docs" / "generation.md").read_text(encoding="utf-8")
     for field in dataclasses.fields(Sampling):
         assert f"`{field.name}`" in text, f"docs/generation.md lacks {field.name}"
+
+
+def test_the_table_of_benchmarks_is_the_catalogue():
+    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    fix = "python -m tests.docs.benchmarks_table"
+    written, made = benchmarks_table.written_table(text), benchmarks_table.benchmarks_table()
+    assert written == made, f"the table is old; run {fix}"
 
 
 def test_the_table_of_families_is_the_catalogue():

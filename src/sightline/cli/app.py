@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sightline.cli.evaluation import compare, evaluate
 from sightline.cli.plan import plan
 
 app = typer.Typer(
@@ -162,48 +163,6 @@ def doctor(
     doctor_command(options)
 
 
-@app.command(name="eval")
-def evaluate(
-    model: Annotated[str, typer.Argument(help="tiny, a folder, or a hub id.")],
-    task: Annotated[
-        str, typer.Argument(help="scenes, or a file of questions with pictures and answers.")
-    ] = "scenes",
-    media: Annotated[
-        str | None, typer.Option(help="Folder of the file's pictures; default: the file's own.")
-    ] = None,
-    count: Annotated[
-        int | None, typer.Option(help="Number of questions; default: all of a file, 500 scenes.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the held-out questions.")] = 0,
-    controls: Annotated[bool, typer.Option(help="Also without and with swapped pictures.")] = True,
-    batch: Annotated[int, typer.Option(help="Questions answered together.")] = 32,
-    max_tokens: MaxTokens = 192,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for report.json and items.jsonl.")
-    ] = None,
-    fail_under: Annotated[
-        float | None, typer.Option(help="Exit with 1 below this percentage.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Score a model, with the controls that say whether it looks."""
-    from sightline.cli.evaluate import EvalOptions, eval_command
-
-    eval_command(
-        EvalOptions(
-            model,
-            task,
-            media,
-            count,
-            seed,
-            controls,
-            batch,
-            max_tokens,
-            out,
-            fail_under,
-            as_json,
-        )
-    )
-
-
+app.command(name="eval")(evaluate)
+app.command()(compare)
 app.command()(plan)

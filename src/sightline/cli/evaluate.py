@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import typer
-from rich.progress import Progress
-from rich.table import Table
+from rich.table import Table as RichTable
+from rich.text import Text
 
+from sightline.cli.asking import AskOptions, ask, save_timings, unique_slugs
 from sightline.cli.folders import writable
-from sightline.core.errors import DataError
+from sightline.cli.models_asked import Model
+from sightline.cli.tasks import is_pair, matching_tasks, tasks_named
+from sightline.core.errors import DataError, RemoteError, SightlineError
 from sightline.core.log import messages, output
-from sightline.eval.controls import Control
-from sightline.eval.report import Figure, Report, report
-from sightline.eval.run import Outcome, run
-from sightline.eval.tasks.rows import RowsTask
-from sightline.eval.tasks.scenes import ScenesTask
-from sightline.eval.tasks.task import Item, Task
-
-SCENES = 500  # questions where --count does not say
+from sightline.eval.report import Report, as_json, report, write_report
+from sightline.eval.report.tables import Table, tables
+from sightline.eval.statistics import Figure, figure
+from sightline.eval.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,120 +29,139 @@ class EvalOptions:
     """What the command line was given."""
 
     model: str
-    task: str
-    media: str | None
-    count: int | None
-    seed: int
-    controls: bool
-    batch: int
-    max_tokens: int
+    tasks: Sequence[str]
+    asking: AskOptions
     out: Path | None
     fail_under: float | None
     as_json: bool
 
 
 def eval_command(options: EvalOptions) -> None:
-    """Score, print the report, save it if asked; exit code 1 below --fail-under."""
-    if options.count is not None and options.count < 2:
-        raise DataError("count", f"{options.count} is too few", "use at least 2")
-    if options.batch < 1:
-        raise DataError("batch", f"is {options.batch}", "use at least 1")
+    """Score, print the reports, save them if asked; exit code 1 where a task has no answer, or a
+    headline figure is worse than --fail-under. With several tasks, one that cannot be asked is
+    told of and the others go on."""
+    model = options.asking.model(options.model)
     if options.out is not None:
         writable(options.out)
-    task, items = _asked(options)
-    outcomes = _outcomes(options, task, items)
-    made = report(task.name, outcomes)
+    if model.remote is None and is_pair(model.name):
+        return _eval_pair(model, options)
+    tasks = tasks_named(options.tasks, options.asking.media, options.asking.seed)
+    folders = _folders(options.out, [task.name for task in tasks])
+    failed = False
+    made: list[Report] = []
+    for task, folder in zip(tasks, folders, strict=True):
+        try:
+            made.append(_evaluated(model, task, options.asking, folder))
+        except RemoteError:
+            raise  # it would meet every task
+        except SightlineError as error:
+            if len(tasks) == 1:
+                raise
+            messages().print(Text(f"error: {error}"), soft_wrap=True)
+            failed = True
+            continue
+        if not options.as_json:
+            show(made[-1])
+        failed |= _falls_short(made[-1], options.fail_under)
     if options.as_json:
-        output().print_json(json.dumps(made.as_dict()))
-    else:
-        output().print(_table(made))
-        output().print(made.sentence)
-    if options.out is not None:
-        save(options.out, made, outcomes)
-    if options.fail_under is not None and 100 * made.overall["full"].mean < options.fail_under:
+        found = [json.loads(as_json(one)) for one in made]
+        output().print_json(json.dumps(found[0] if len(tasks) == 1 else found))
+    if failed:
         raise typer.Exit(1)
 
 
-def _asked(options: EvalOptions) -> tuple[Task, Sequence[Item]]:
-    """The task and its items, which are settled before a model is loaded."""
-    if options.task != "scenes":
-        if not (Path(options.task).suffix or Path(options.task).exists()):
-            problem = f"{options.task!r} is unknown"
-            raise DataError("task", problem, "use scenes, or the path of a file of questions")
-        rows = RowsTask(options.task, options.media, options.seed)
-        return rows, rows.items(options.count)
-    if options.media is not None:
-        raise DataError("media", "has no meaning for scenes", "leave it out")
-    scenes = ScenesTask(seed=options.seed)
-    return scenes, scenes.items(SCENES if options.count is None else options.count)
+def _evaluated(model: Model, task: Task, asking: AskOptions, folder: Path | None) -> Report:
+    ran = ask(model, task, asking, folder)
+    if folder is None:
+        return report(ran.result)
+    save_timings(folder, ran.timings)
+    return write_report(folder, ran.result)
 
 
-def _outcomes(
-    options: EvalOptions, task: Task, items: Sequence[Item]
-) -> dict[Control, list[Outcome]]:
+def _folders(out: Path | None, names: Sequence[str]) -> list[Path | None]:
+    """A folder a task: the one that was given, or with several tasks one of each within it."""
+    if out is None or len(names) == 1:
+        return [out] * len(names)
+    return [writable(out / name) for name in unique_slugs(names)]
+
+
+def show(made: Report) -> None:
+    """Tables, what else has to be known, and the sentence."""
+    console = output()
+    console.print(Text(f"{made.task}: {made.metric}", style="bold"))
+    for table in tables(made):
+        console.print(rich_table(table))
+    for note in made.notes:
+        console.print(Text(note), soft_wrap=True)
+    console.print(Text(made.sentence), soft_wrap=True)
+
+
+def rich_table(table: Table) -> RichTable:
+    """A table for the terminal; what is in it is never markup."""
+    drawn = RichTable(title=Text(table.title), caption=Text(table.caption))
+    for number, name in enumerate(table.head):
+        drawn.add_column(Text(name), justify="right" if number else "left")
+    for row in table.rows:
+        drawn.add_row(*map(Text, row))
+    return drawn
+
+
+def _falls_short(made: Report, limit: float | None) -> bool:
+    """Whether a limit is missed, or cannot be judged since a question has no answer."""
+    if limit is None:
+        return False
+    lost = made.asked["full"].items - made.asked["full"].judged
+    if lost:
+        messages().print(f"--fail-under: {lost} questions of {made.task} have no answer")
+    return bool(lost) or made.headline is None or is_worse(made.headline, limit)
+
+
+def is_worse(figure: Figure, limit: float) -> bool:
+    """Whether a figure, in the units in which it is shown, is worse than the limit. NaN is."""
+    value = round(100 * figure.value if figure.percent else figure.value, 6)
+    return not (value <= limit if figure.higher_is_better is False else value >= limit)
+
+
+def _eval_pair(model: Model, options: EvalOptions) -> None:
     import sightline
 
-    vlm = sightline.load(options.model)
-    controls: tuple[Control, ...] = ("full", "blind", "swapped") if options.controls else ("full",)
-    outcomes: dict[Control, list[Outcome]] = {}
-    with Progress(console=messages(), transient=True) as bar:
-        for control in controls:
-            row = bar.add_task(control, total=len(items))
-            outcomes[control] = run(
-                vlm,
-                task,
-                items,
-                control,
-                batch=options.batch,
-                max_tokens=options.max_tokens,
-                progress=partial(bar.advance, row),
-            )
-    return outcomes
+    tasks = matching_tasks(options.tasks)
+    asking = options.asking
+    _refuse_unused(asking)
+    matcher = sightline.load_pair(model.name, device=asking.device, dtype=asking.dtype)
+    found: list[dict[str, Any]] = []
+    failed = False
+    for task, folder in zip(tasks, _folders(options.out, [t.name for t in tasks]), strict=True):
+        figures = [figure(tally) for tally in task.tallies(matcher)]
+        failed |= options.fail_under is not None and is_worse(figures[0], options.fail_under)
+        plain = {
+            "task": task.name,
+            "model": model.called,
+            "figures": list(map(asdict, figures)),
+        }
+        found.append(plain)
+        if folder is not None:
+            (folder / "report.json").write_text(json.dumps(plain, indent=2) + "\n")
+        if not options.as_json:
+            output().print(rich_table(_pair_table(task.name, figures)))
+    if options.as_json:
+        output().print_json(json.dumps(found[0] if len(found) == 1 else found))
+    if failed:
+        raise typer.Exit(1)
 
 
-def _table(made: Report) -> Table:
-    table = Table(title=f"{made.task}: score in %, 95 % interval")
-    table.add_column("kind")
-    table.add_column("items", justify="right")
-    for control in made.overall:
-        table.add_column(control, justify="right")
-    for kind in made.by_kind["full"]:
-        table.add_row(kind, *_row({c: rows[kind] for c, rows in made.by_kind.items()}))
-    table.add_section()
-    if made.closed and made.closed != made.overall:
-        table.add_row("one-word answers", *_row(made.closed))
-    table.add_row("all", *_row(made.overall))
-    table.caption = f"majority answer per template: {100 * made.majority:.1f}"
-    return table
+def _refuse_unused(asking: AskOptions) -> None:
+    """A pair is asked everything at once: of the options only --device and --dtype are its own."""
+    usual = replace(AskOptions(), device=asking.device, dtype=asking.dtype)
+    for field in fields(asking):
+        if getattr(asking, field.name) != getattr(usual, field.name):
+            problem = "says nothing to a pair of towers, which sees all pictures and classes"
+            raise DataError(field.name, problem, "leave it out")
 
 
-def _row(figures: Mapping[Control, Figure]) -> tuple[str, ...]:
-    return str(figures["full"].count), *(_text(figure) for figure in figures.values())
+def _pair_table(title: str, figures: Sequence[Figure]) -> Table:
+    from sightline.eval.report.words import figure_in_words
 
-
-def _text(figure: Figure) -> str:
-    return f"{100 * figure.mean:.1f}  [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
-
-
-def save(folder: Path, made: Report, outcomes: Mapping[Control, Sequence[Outcome]]) -> None:
-    """report.json, and items.jsonl with every answer under every control."""
-    (folder / "report.json").write_text(json.dumps(made.as_dict(), indent=2) + "\n")
-    with (folder / "items.jsonl").open("w", encoding="utf-8") as file:
-        for control, rows in outcomes.items():
-            file.writelines(json.dumps(_line(control, row)) + "\n" for row in rows)
-
-
-def _line(control: Control, outcome: Outcome) -> dict[str, object]:
-    item, reply = outcome.item, outcome.reply
-    return {
-        "control": control,
-        "key": item.key,
-        "kind": item.kind,
-        "template": item.group,
-        "question": item.question,
-        "answer": item.answer,
-        "boxes": [asdict(box) for box in item.boxes],
-        "said": reply.text,
-        "said_boxes": [asdict(box) for box in reply.boxes],
-        "score": outcome.score,
-    }
+    rows = tuple((one.name, f"{one.count:,}", figure_in_words(one)) for one in figures)
+    caption = "In per cent; in brackets the 95 % interval: a bootstrap over the pictures."
+    return Table(title, caption, ("figure", "items", "value"), rows)

@@ -104,7 +104,7 @@ def test_nothing_asked_is_nothing_sent():
 )
 def test_a_failure_that_may_pass_is_tried_again(act, reason):
     said, counts, clock = ask_one([act, act, OK])
-    assert (said.text, said.failure) == ("re: q", None)
+    assert (said.text, said.failure, said.retries) == ("re: q", None, (reason, reason))
     assert (counts.requests, counts.retries, counts.failures) == (3, {reason: 2}, {})
     first, second = clock.slept
     assert 0.25 <= first <= 0.5 and 0.5 <= second <= 1.0
@@ -124,7 +124,8 @@ def test_a_reply_that_trickles_in_is_a_time_out_too():
 
 def test_a_failure_that_does_not_pass_is_said_with_its_reason():
     said, counts, clock = ask_one([refusal(503, "overloaded")] * 9, retries=3)
-    assert said == Said("", failure="server error 503: overloaded (attempts: 4)")
+    tries = ("server error 503",) * 3
+    assert said == Said("", failure="server error 503: overloaded (attempts: 4)", retries=tries)
     assert counts.retries == {"server error 503": 3}
     assert counts.failures == {"server error 503": 1}
     assert len(clock.slept) == 3 and counts.limited_s == 0
@@ -379,3 +380,15 @@ def test_twice_the_same_is_said_whatever_the_threads_do():
             return remote.answers(asked(*mixed()), max_tokens=8)
 
     assert run(1) == run(7)
+
+
+def test_every_answer_is_told_of_before_the_run_has_to_end():
+    """The key is refused at the fourth question: the first three are paid for, and kept."""
+    kept = {}
+    with Stub({"n3": [refusal(401)]}) as stub, pytest.raises(RemoteError):
+        model(stub.url, concurrency=1).answers(
+            asked(*(f"n{n}" for n in range(6))),
+            max_tokens=4,
+            done=lambda number, said: kept.update({number: said.text}),
+        )
+    assert kept == {n: f"re: n{n}" for n in range(3)}
