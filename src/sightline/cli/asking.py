@@ -17,12 +17,15 @@ from sightline.core.errors import DataError
 from sightline.core.log import messages
 from sightline.eval.asking import Asking
 from sightline.eval.controls import Control, controls_named
+from sightline.eval.item import Item
 from sightline.eval.journal import Journal
+from sightline.eval.local import LocalModel
 from sightline.eval.processes import ask_in_processes
 from sightline.eval.remote.model import RemoteModel
 from sightline.eval.result import Result
 from sightline.eval.run import run
 from sightline.eval.tasks.task import Task
+from sightline.eval.timing import first_token_ms
 
 QUEUED = 8  # questions that wait for each request under way
 
@@ -43,6 +46,7 @@ class AskOptions:
     threads: int | None = None
     device: str = "cpu"
     dtype: str = "auto"
+    timed: int = 8
     remote: RemoteOptions = field(default_factory=RemoteOptions)
 
     def __post_init__(self) -> None:
@@ -103,7 +107,14 @@ def ask(model: Model, task: Task, options: AskOptions, folder: Path | None) -> R
     }
     if isinstance(opened, RemoteModel) and before is not None:
         timings["remote"] = opened.counts.since(before).as_dict()
+    if isinstance(opened, LocalModel):
+        timings["ttft_ms"] = first_token_ms(opened, _answered(result), options.timed)
     return Ran(replace(result, model=model.label or result.model), timings)
+
+
+def _answered(result: Result) -> list[Item]:
+    pairs = zip(result.items, result.said["full"], strict=True)
+    return [item for item, said in pairs if said.failure is None]
 
 
 def _check_processes(model: Model, processes: int, folder: Path | None) -> None:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
@@ -25,11 +24,9 @@ from sightline.eval.compare import (
     write_comparison,
 )
 from sightline.eval.compare.tables import tables
-from sightline.eval.local import LocalModel
 from sightline.eval.report import write_report
 from sightline.eval.result import Result
 from sightline.eval.tasks.task import Task
-from sightline.eval.timing import first_token_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,6 @@ class CompareOptions:
     models: Sequence[str]
     tasks: Sequence[str]
     asking: AskOptions
-    timed: int
     out: Path | None
     as_json: bool
 
@@ -85,18 +81,11 @@ def compared(
             within = _folder(folder, short)
             ran = ask(model, task, options.asking, within)
             results[at].append(ran.result)
-            taken: dict[str, Any] = dict(ran.timings)
-            if isinstance(model.opened, LocalModel):
-                answered = [
-                    item
-                    for item, said in zip(ran.result.items, ran.result.said["full"], strict=True)
-                    if said.failure is None
-                ]
-                taken["ttft_ms"] = first_token_ms(model.opened, answered, options.timed)
-                timings[at][ran.result.model] = Timing(tuple(taken["ttft_ms"]))
+            if "ttft_ms" in ran.timings:
+                timings[at][ran.result.model] = Timing(tuple(ran.timings["ttft_ms"]))
             if within is not None:
                 write_report(within, ran.result)
-                save_timings(within, taken)
+                save_timings(within, ran.timings)
         model.close()
     made = [compare(*pair) for pair in zip(results, timings, strict=True)]
     for folder, comparison in zip(folders, made, strict=True):

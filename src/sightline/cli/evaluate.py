@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from sightline.cli.tasks import is_pair, matching_tasks, tasks_named
 from sightline.core.errors import DataError, RemoteError, SightlineError
 from sightline.core.log import messages, output
 from sightline.eval.report import Report, as_json, report, write_report
-from sightline.eval.report.tables import Table, tables
+from sightline.eval.report.tables import Table, asked_table, identity_table, tables
 from sightline.eval.statistics import Figure, figure
 from sightline.eval.tasks.task import Task
 
@@ -72,10 +73,19 @@ def eval_command(options: EvalOptions) -> None:
 
 def _evaluated(model: Model, task: Task, asking: AskOptions, folder: Path | None) -> Report:
     ran = ask(model, task, asking, folder)
+    _tell_times(ran.timings.get("ttft_ms", ()))
     if folder is None:
         return report(ran.result)
     save_timings(folder, ran.timings)
     return write_report(folder, ran.result)
+
+
+def _tell_times(ttft_ms: Sequence[float]) -> None:
+    """On standard error: it is different each time."""
+    if ttft_ms:
+        middle, longest = statistics.median(ttft_ms), max(ttft_ms)
+        told = f"median {middle:.0f} ms, at most {longest:.0f}, of {len(ttft_ms)} asked alone"
+        messages().print(f"first token: {told}")
 
 
 def _folders(out: Path | None, names: Sequence[str]) -> list[Path | None]:
@@ -89,18 +99,26 @@ def show(made: Report) -> None:
     """Tables, what else has to be known, and the sentence."""
     console = output()
     console.print(Text(f"{made.task}: {made.metric}", style="bold"))
-    for table in tables(made):
+    for table in _shown(made):
         console.print(rich_table(table))
     for note in made.notes:
         console.print(Text(note), soft_wrap=True)
     console.print(Text(made.sentence), soft_wrap=True)
 
 
+def _shown(made: Report) -> list[Table]:
+    """The tables of a report, less those that say nothing new on a terminal: who was asked, and
+    that every question has an answer."""
+    quiet = not any(a.failed or a.left_out or a.truncated or a.retried for a in made.asked.values())
+    left_out = {identity_table(made), asked_table(made) if quiet else None}
+    return [table for table in tables(made) if table not in left_out]
+
+
 def rich_table(table: Table) -> RichTable:
     """A table for the terminal; what is in it is never markup."""
     drawn = RichTable(title=Text(table.title), caption=Text(table.caption))
     for number, name in enumerate(table.head):
-        drawn.add_column(Text(name), justify="right" if number else "left")
+        drawn.add_column(Text(name), justify="right" if number and not table.words else "left")
     for row in table.rows:
         drawn.add_row(*map(Text, row))
     return drawn

@@ -29,6 +29,9 @@ Choose = Annotated[
     Literal["generate", "likelihood"],
     typer.Option(help="How options are chosen: by the letter said, or by the likeliest letter."),
 ]
+Timed = Annotated[
+    int, typer.Option(help="Questions asked alone to measure the time to the first token.")
+]
 Processes = Annotated[int, typer.Option(help="Processes that share the questions; wants --out.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads of each; default: all cores.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
@@ -75,6 +78,7 @@ def evaluate(
     max_tokens: MaxTokens = None,
     evidence: Evidence = False,
     choose: Choose = "generate",
+    timed: Timed = 8,
     processes: Processes = 1,
     threads: Threads = None,
     device: Device = "cpu",
@@ -128,6 +132,7 @@ def evaluate(
         threads,
         device,
         dtype,
+        timed,
         remote,
     )
     named = tasks or ["scenes"]
@@ -148,9 +153,7 @@ def compare(
     batch: Batch = 32,
     max_tokens: MaxTokens = None,
     choose: Choose = "generate",
-    timed: Annotated[
-        int, typer.Option(help="Questions asked alone to measure the time to the first token.")
-    ] = 16,
+    timed: Timed = 16,
     processes: Processes = 1,
     threads: Threads = None,
     device: Device = "cpu",
@@ -201,6 +204,7 @@ def compare(
         threads,
         device,
         dtype,
+        timed,
         remote,
     )
-    compare_command(CompareOptions(models, task or ["scenes"], asking, timed, out, as_json))
+    compare_command(CompareOptions(models, task or ["scenes"], asking, out, as_json))
