@@ -140,11 +140,11 @@ def test_names_come_evenly(sort: eye_chart.Sort) -> None:
 
 
 def test_what_is_asked_was_never_trained_on() -> None:
-    trained = {astuple(chart(0, number, "letter"))[4:6] for number in range(2000)}
+    dial = ChartDial(smallest=8, largest=8)
+    trained = {astuple(chart(0, number, "letter", dial))[4:6] for number in range(2000)}
     asked = {astuple(heldout(0, number, "letter", 8.0))[4:6] for number in range(2000)}
     assert len(trained) == len(asked) == 2000 and not trained & asked
     # Independent also where it shows the same: names at equal numbers agree by chance, one in ten.
-    dial = ChartDial(smallest=8, largest=8)
     same = sum(
         chart(0, number, "letter", dial).name == heldout(0, number, "letter", 8.0).name
         for number in range(1000)

@@ -8,10 +8,12 @@ from sightline.eval.controls import Full, conversation
 from sightline.eval.item import Item
 from sightline.eval.local import LocalModel
 
+WARM_UP = 8
+
 
 def first_token_ms(model: LocalModel, items: Sequence[Item], count: int) -> list[float]:
     """Milliseconds from the question to its first token, pixels and prompt included, of up to
-    `count` questions spread evenly over `items`. One more is asked before, which is not counted.
+    `count` questions spread evenly over `items`; `WARM_UP` more are asked before, uncounted.
 
     Figures of one machine at one time: they belong beside a report, never into it.
     """
@@ -19,8 +21,9 @@ def first_token_ms(model: LocalModel, items: Sequence[Item], count: int) -> list
         return []
     count = min(count, len(items))
     numbers = [place * len(items) // count for place in range(count)]
-    found = [_one(model, items, number) for number in (numbers[0], *numbers)]
-    return found[1:]
+    warm_up = [numbers[place % count] for place in range(WARM_UP)]
+    found = [_one(model, items, number) for number in (*warm_up, *numbers)]
+    return found[WARM_UP:]
 
 
 def _one(model: LocalModel, items: Sequence[Item], number: int) -> float:
