@@ -283,6 +283,9 @@ def test_openai_s_key_goes_to_openai_alone(
         named = (f"a=m@{one.url}", f"b=m@{two.url.replace('127.0.0.1', 'localhost')}")
         refused = console("compare", *named, *how, "--key-env", "OTHER")
         assert refused.code and "key_env: would send one key to" in refused.err
+    prices = "prices: {input: '3', output: 1}"
+    described.write_text(f"url: http://127.0.0.1:9/v1\nmodel: m\n{prices}\n")
+    assert "prices.input: is '3'" in console("eval", described, questions).err
     described.write_text("url: http://127.0.0.1:9/v1\nmodel: m\ntemprature: 1\n")
     assert "unknown field 'temprature'" in console("eval", described, questions).err
 

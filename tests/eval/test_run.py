@@ -192,6 +192,8 @@ def test_bad_settings_are_refused() -> None:
         asked(RuleModel(looks), asking=Asking(choose="likelihood"))
     with pytest.raises(DataError, match="0/bright: has no options to choose from"):
         asked(Weighing(looks), asking=Asking(choose="likelihood"))
+    with pytest.raises(DataError, match="evidence: is of answers that are generated"):
+        asked(Weighing(looks), asking=Asking(choose="likelihood", evidence=True))
 
 
 def test_answers_are_kept_as_plain_json(tmp_path: Path) -> None:

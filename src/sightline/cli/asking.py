@@ -54,6 +54,8 @@ class AskOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise DataError(name, f"is {value}", "use at least 1")
+        if self.timed < 0:
+            raise DataError("timed", f"is {self.timed}", "use 0 or more")
 
     def model(self, word: str) -> Model:
         return Model(word, self.remote, self.device, self.dtype)

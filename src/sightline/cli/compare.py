@@ -12,7 +12,7 @@ from rich.text import Text
 from sightline.cli.asking import AskOptions, ask, save_timings, unique_slugs
 from sightline.cli.evaluate import rich_table
 from sightline.cli.folders import writable
-from sightline.cli.models_asked import Model
+from sightline.cli.models_asked import Model, check_used
 from sightline.cli.tasks import tasks_named
 from sightline.core.errors import DataError
 from sightline.core.log import output
@@ -47,7 +47,10 @@ def compare_command(options: CompareOptions) -> None:
     models = [options.asking.model(word) for word in options.models]
     if len({model.called for model in models}) < len(models):
         raise DataError("models", "name one twice", "name each once, or give labels: a=MODEL")
+    check_used(models, options.asking.remote)
     _one_key(models, options.asking.remote.key_env)
+    for model in models:
+        model.find()
     tasks = tasks_named(options.tasks, options.asking.media, options.asking.seed)
     if options.out is not None:
         writable(options.out)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sightline.cli.asking import AskOptions, ask, save_timings, unique_slugs
 from sightline.cli.folders import writable
-from sightline.cli.models_asked import Model
+from sightline.cli.models_asked import Model, check_used
 from sightline.cli.tasks import is_pair, matching_tasks, tasks_named
 from sightline.core.errors import DataError, RemoteError, SightlineError
 from sightline.core.log import messages, output
@@ -42,6 +42,7 @@ def eval_command(options: EvalOptions) -> None:
     headline figure is worse than --fail-under. With several tasks, one that cannot be asked is
     told of and the others go on."""
     model = options.asking.model(options.model)
+    check_used([model], options.asking.remote)
     if options.out is not None:
         writable(options.out)
     if model.remote is None and is_pair(model.name):

@@ -17,8 +17,10 @@ from sightline.eval.local import LocalModel
 from sightline.eval.remote.model import RemoteModel
 from sightline.eval.remote.settings import LimitField, RemoteSettings
 from sightline.eval.result import Prices
+from sightline.hub.find import find
 from sightline.spec.prompt import GroundingStyle
 
+YAML = (".yaml", ".yml")
 OPENAI = "https://api.openai.com/"
 
 
@@ -36,7 +38,7 @@ class RemoteOptions:
     max_side: int | None = None
     grounding: str = "none"
     limit_field: str = "max_tokens"
-    prices: tuple[float, float] | None = None
+    prices: Prices | None = None
 
     def settings(self, model: str, url: str) -> RemoteSettings:
         """OpenAI's key goes to OpenAI alone, unless the user says where it goes."""
@@ -68,6 +70,14 @@ class Model:
         self.allowed, self.device, self.dtype = remote.allowed, device, dtype
         self.remote, self.prices = _remote(self.name, remote)
         self._opened: Answerer | None = None
+
+    def find(self) -> None:
+        """Raises FolderError for one that is not there, before any model is asked."""
+        if self.remote is None and self.name != "tiny":
+            if self.name in ("scenes", "probes"):
+                problem, fix = "is a task, not a model", f"write --task {self.name}"
+                raise DataError(self.name, problem, fix)
+            find(self.name)
 
     @property
     def opening(self) -> Callable[[], Answerer]:
@@ -110,13 +120,12 @@ def _labelled(word: str) -> tuple[str, str | None]:
 
 def _remote(name: str, options: RemoteOptions) -> tuple[RemoteSettings | None, Prices | None]:
     """Settings and prices of a model behind an address; nothing for one that is loaded here."""
-    if Path(name).suffix in (".yaml", ".yml"):
+    if Path(name).suffix in YAML:
         return _described(Path(name))
     model, at, url = name.rpartition("@")
     if not (at and url.startswith(("http://", "https://"))):
         return None, None
-    prices = None if options.prices is None else Prices(*options.prices)
-    return options.settings(model, url), prices
+    return options.settings(model, url), options.prices
 
 
 def _described(path: Path) -> tuple[RemoteSettings, Prices | None]:
@@ -141,12 +150,21 @@ def _described(path: Path) -> tuple[RemoteSettings, Prices | None]:
         raise RemoteError(str(path), f"does not fit ({error})", "mend the value") from None
 
 
-def prices(given: float | None, said: float | None) -> tuple[float, float] | None:
-    """Both prices or neither. Raises DataError for one alone, and for a negative one."""
+def check_used(models: Sequence[Model], remote: RemoteOptions) -> None:
+    """Raises DataError for options of models that are named NAME@URL where none is."""
+    if any(m.remote is not None and Path(m.name).suffix not in YAML for m in models):
+        return
+    usual = RemoteOptions(allowed=remote.allowed)
+    for field in fields(remote):
+        if getattr(remote, field.name) != getattr(usual, field.name):
+            problem = "says nothing here: it is of models that are named NAME@URL"
+            raise DataError(field.name, problem, "leave it out, or write it into the YAML file")
+
+
+def prices(given: float | None, said: float | None) -> Prices | None:
+    """Both prices or neither. Raises DataError for one alone, and for what is no price."""
     if given is None and said is None:
         return None
     if given is None or said is None:
         raise DataError("price_in, price_out", "come together", "give both")
-    if given < 0 or said < 0:
-        raise DataError("price", "is negative", "use 0 or more")
-    return given, said
+    return Prices(given, said)

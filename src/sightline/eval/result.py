@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sightline.core.errors import DataError
 from sightline.eval.item import Item
 from sightline.eval.metrics.metric import Metric
 from sightline.eval.said import Said
@@ -12,10 +14,16 @@ from sightline.eval.said import Said
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a million tokens cost, given and said, in the user's currency."""
+    """What a million tokens cost, given and said, in the user's currency. Raises DataError."""
 
     input: float
     output: float
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output"):
+            value: object = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise DataError(f"prices.{name}", f"is {value!r:.40}", "use a number from 0 on")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,9 @@ class Session:
         if self.asking.evidence:
             self._looking("evidence")
         if self.asking.choose == "likelihood":
+            if self.asking.evidence:
+                fix = "leave --evidence or --choose likelihood out"
+                raise DataError("evidence", "is of answers that are generated", fix)
             self._looking("choose")
             for item in self.items:
                 _choice(item)

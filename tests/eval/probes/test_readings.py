@@ -37,6 +37,8 @@ ALL: tuple[Reading, ...] = (
     [
         # Half of (0.1, 1) is 0.55: half-way between 0.3 and 0.8, so half-way from 4 to 8 in logs.
         ([(2, 0.1), (4, 0.3), (8, 0.8), (16, 1)], math.sqrt(32), "down to 5.66 px (55.0 %"),
+        # A lucky hit at the bottom is none of the levels that follow on from the best.
+        ([(4, 1.0), (8, 0.1), (16, 1.0)], math.sqrt(128), "down to 11.3 px"),
         ([(4, 0.55), (8, 0.7)], 4, "down to 4 px, the least that was answered"),
         ([(4, 0.1), (8, 0.5)], math.nan, "at no level (55.0 %, half-way from chance to all): "
          "at best 50.0 % are right, at 8 px."),

@@ -59,7 +59,7 @@ class Smallest:
         return (1 + self.chance) / 2
 
     def value(self, points: Points) -> float:
-        best = max(range(len(points)), key=lambda at: points[at][1])
+        best = max(range(len(points)), key=lambda at: (points[at][1], at))  # the last of equal ones
         if points[best][1] < self.goal - ROUNDING:
             return math.nan
         for at in range(best, 0, -1):
