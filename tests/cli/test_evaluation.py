@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,10 @@ from tests.eval.remote.stub import Stub, completion, refusal
 from tests.helpers.console import Console
 from tests.helpers.pairs import LIKE_CLIP, byte_words, random_pair
 
+from sightline.cli.asking import AskOptions
 from sightline.cli.evaluate import is_worse
+from sightline.cli.evaluation import compare, evaluate
+from sightline.cli.models_asked import RemoteOptions
 from sightline.eval.statistics import Figure
 from sightline.weights.save import save
 
@@ -331,3 +336,12 @@ def test_a_pair_of_towers_names_pictures(console: Console, tmp_path: Path) -> No
     assert refused.code and "nothing that a pair of towers can be asked" in refused.err
     refused = console("eval", folder, f"cifar10={data}", "--count", 3)
     assert refused.code and "count: says nothing to a pair of towers" in refused.err
+
+
+def test_every_field_of_how_a_model_is_asked_has_an_option() -> None:
+    """Options reach their fields by name; a field without one would keep its default in silence."""
+    asked = {field.name for field in fields(AskOptions)} - {"remote"}
+    remote = {field.name for field in fields(RemoteOptions)} - {"prices"}
+    for command, without in ((evaluate, set()), (compare, {"evidence"})):
+        options = set(inspect.signature(command).parameters)
+        assert (asked | remote | {"price_in", "price_out"}) - options == without

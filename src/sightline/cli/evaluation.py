@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from sightline.cli.asking import AskOptions
 
 Media = Annotated[
     str | None, typer.Option(help="Folder of the file's pictures; default: the file's own.")
@@ -103,39 +108,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a model, with the controls that say whether it looks."""
-    from sightline.cli.asking import AskOptions
     from sightline.cli.evaluate import EvalOptions, eval_command
-    from sightline.cli.models_asked import RemoteOptions, prices
 
-    remote = RemoteOptions(
-        allow_remote,
-        key_env,
-        concurrency,
-        timeout_s,
-        retries,
-        requests_per_minute,
-        max_side,
-        grounding,
-        limit_field,
-        prices(price_in, price_out),
-    )
-    asking = AskOptions(
-        media,
-        count,
-        seed,
-        controls,
-        batch,
-        max_tokens,
-        evidence,
-        choose,
-        processes,
-        threads,
-        device,
-        dtype,
-        timed,
-        remote,
-    )
-    named = tasks or ["scenes"]
+    asking, named = _asking(locals()), tasks or ["scenes"]
     eval_command(EvalOptions(model, named, asking, out, fail_under, as_json))
 
 
@@ -175,36 +150,19 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Set models side by side: quality with intervals, tokens, cache and time."""
-    from sightline.cli.asking import AskOptions
     from sightline.cli.compare import CompareOptions, compare_command
+
+    asking = _asking(locals())
+    compare_command(CompareOptions(models, task or ["scenes"], asking, out, as_json))
+
+
+def _asking(given: Mapping[str, Any]) -> AskOptions:
+    """What both commands say of how a model is asked, by the names of its fields."""
+    from sightline.cli.asking import AskOptions
     from sightline.cli.models_asked import RemoteOptions, prices
 
-    remote = RemoteOptions(
-        allow_remote,
-        key_env,
-        concurrency,
-        timeout_s,
-        retries,
-        requests_per_minute,
-        max_side,
-        grounding,
-        limit_field,
-        prices(price_in, price_out),
-    )
-    asking = AskOptions(
-        media,
-        count,
-        seed,
-        controls,
-        batch,
-        max_tokens,
-        False,
-        choose,
-        processes,
-        threads,
-        device,
-        dtype,
-        timed,
-        remote,
-    )
-    compare_command(CompareOptions(models, task or ["scenes"], asking, out, as_json))
+    paid = prices(given["price_in"], given["price_out"])
+    named = {**given, "prices": paid}
+    remote = RemoteOptions(**{f.name: named[f.name] for f in fields(RemoteOptions)})
+    own = {f.name: given[f.name] for f in fields(AskOptions) if f.name in given}
+    return AskOptions(**own, remote=remote)

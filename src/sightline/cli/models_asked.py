@@ -29,7 +29,7 @@ class RemoteOptions:
     """Of models that are named NAME@URL; see RemoteSettings. A model of its own YAML file has its
     own."""
 
-    allowed: bool = False
+    allow_remote: bool = False
     key_env: str | None = None
     concurrency: int = 4
     timeout_s: float = 120.0
@@ -67,7 +67,7 @@ class Model:
 
     def __init__(self, word: str, remote: RemoteOptions, device: str, dtype: str) -> None:
         self.name, self.label = _labelled(word)
-        self.allowed, self.device, self.dtype = remote.allowed, device, dtype
+        self.allowed, self.device, self.dtype = remote.allow_remote, device, dtype
         self.remote, self.prices = _remote(self.name, remote)
         self._opened: Answerer | None = None
 
@@ -154,7 +154,7 @@ def check_used(models: Sequence[Model], remote: RemoteOptions) -> None:
     """Raises DataError for options of models that are named NAME@URL where none is."""
     if any(m.remote is not None and Path(m.name).suffix not in YAML for m in models):
         return
-    usual = RemoteOptions(allowed=remote.allowed)
+    usual = RemoteOptions(allow_remote=remote.allow_remote)
     for field in fields(remote):
         if getattr(remote, field.name) != getattr(usual, field.name):
             problem = "says nothing here: it is of models that are named NAME@URL"

@@ -18,6 +18,7 @@ from sightline.hub.find import find
 from sightline.model.answer import Answer, Usage
 from sightline.model.evidence import answer_log_p, visual_evidence
 from sightline.model.reference import reference_logits
+from sightline.model.speaker import used
 from sightline.planner.formats import WeightDtype
 from sightline.planner.work import kv_bytes
 from sightline.weights.convert import with_safetensors
@@ -93,23 +94,20 @@ class LocalModel:
 
     def prompt(self, conversation: Conversation) -> Said:
         """See Counting."""
-        prepared = self.vlm.prepare(conversation)
-        memory = prepared.layout.memory_tokens
-        visual = prepared.visual_tokens + memory
-        return self._took(Said(""), Usage(prepared.text_tokens, visual, 0, memory))
+        return self._took(Said(""), used(self.vlm.prepare(conversation), answer_tokens=0))
 
     def _said(self, answer: Answer) -> Said:
         said = Said(answer.text, answer.boxes, answer.points, answer.finish)
         return self._took(replace(said, token_ids=answer.token_ids), answer.usage)
 
-    def _took(self, said: Said, used: Usage) -> Said:
-        inline = used.text_tokens + used.visual_tokens - used.memory_tokens + used.answer_tokens
+    def _took(self, said: Said, usage: Usage) -> Said:
+        inline = usage.text_tokens + usage.visual_tokens - usage.memory_tokens + usage.answer_tokens
         return replace(
             said,
-            text_tokens=used.text_tokens,
-            visual_tokens=used.visual_tokens,
-            answer_tokens=used.answer_tokens,
-            kv_bytes=kv_bytes(self.vlm.spec, inline, self._kv_dtype, used.memory_tokens),
+            text_tokens=usage.text_tokens,
+            visual_tokens=usage.visual_tokens,
+            answer_tokens=usage.answer_tokens,
+            kv_bytes=kv_bytes(self.vlm.spec, inline, self._kv_dtype, usage.memory_tokens),
         )
 
 

@@ -74,8 +74,7 @@ class Speaker:
     ) -> Answer:
         """The answer once its text is closed; geometry is read in the model's own style."""
         assert text.finish is not None, "close the text first"
-        memory = prepared.layout.memory_tokens
-        usage = Usage(prepared.text_tokens, prepared.visual_tokens + memory, len(tokens), memory)
+        usage = used(prepared, len(tokens))
         said = text.text.strip()
         answer = Answer(said, tuple(tokens), text.finish, usage, timings, notes=prepared.notes)
         style = self.model.spec.prompt.grounding
@@ -98,6 +97,13 @@ class Speaker:
                 said.append(token)
         text.close()
         return self.finished(prepared, said, text, None)
+
+
+def used(prepared: Prepared, answer_tokens: int) -> Usage:
+    """What a prompt and so many tokens of an answer take, by the prompt's layout."""
+    memory = prepared.layout.memory_tokens
+    visual = prepared.visual_tokens + memory
+    return Usage(prepared.text_tokens, visual, answer_tokens, memory)
 
 
 class Answering:
